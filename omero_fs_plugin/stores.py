@@ -14,6 +14,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from .packed import in_order as in_order_of
+
 # The metadata of a group or an array, at its top.  The first that is there comes first in the
 # fileset.  Sources: the specifications of Zarr 2 and Zarr 3.
 MARKERS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -92,9 +94,18 @@ def digest(sha1s: Mapping[str, str]) -> str:
     It is 40 digits long like a SHA1, and never that of a file with the same bytes, because a file
     would have to begin with the hash's own first line.
     """
+    return _digest((name, sha1s[name]) for name in sorted(sha1s))
+
+
+def digest_of_many(names: Sequence[str], sha1s: Sequence[str]) -> str:
+    """As `digest`, of names in any order and the SHA1 of each, in little memory."""
+    return _digest((names[one], sha1s[one]) for one in in_order_of(names))
+
+
+def _digest(each: Iterable[tuple[str, str | None]]) -> str:
     whole = hashlib.sha1(b"omero.fs directory fileset\0", usedforsecurity=False)
-    for name in sorted(sha1s):
-        whole.update(f"{sha1s[name]} {name}\0".encode(errors="surrogateescape"))
+    for name, sha1 in each:
+        whole.update(f"{sha1} {name}\0".encode(errors="surrogateescape"))
     return whole.hexdigest()
 
 
@@ -122,5 +133,7 @@ def digest_of_copies(paths: Sequence[str], sha1s: Sequence[str | None]) -> str:
     top, _, name = paths[0].rpartition("/")
     if name not in MARKERS or not all(path.startswith(top + "/") for path in paths):
         return ""
-    known = {p[len(top) + 1 :]: sha1 for p, sha1 in zip(paths, sha1s, strict=True) if sha1}
-    return digest(known) if len(known) == len(paths) else ""
+    if not all(sha1s):
+        return ""
+    # With the same begin, paths are in the same order as names.
+    return _digest((paths[one][len(top) + 1 :], sha1s[one]) for one in in_order_of(paths))

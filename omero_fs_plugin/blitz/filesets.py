@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
+from omero_fs_plugin.packed import FEW, Sha1s, Texts
 
 from .users import ALL_GROUPS, User
 
@@ -22,9 +24,10 @@ class ServerFileset:
 
     id: int
     images: tuple[int, ...]  # ids; empty after a failed or unfinished import
-    paths: tuple[str, ...]  # client paths: no leading slash
-    hashes: tuple[str | None, ...]
-    sizes: tuple[int, ...]  # bytes
+    # Of very many files these are packed.
+    paths: Sequence[str]  # client paths: no leading slash
+    hashes: Sequence[str | None]
+    sizes: Sequence[int]  # bytes
 
 
 # `query` is an IQueryPrx, which its caller keeps: to ask for it is a call of its own.
@@ -111,7 +114,7 @@ def _of(
     parameters = omero.sys.ParametersI()
     parameters.map = {"user": rlong(user.id), **values}
     where = f"where f.details.owner.id = :user and {condition}"
-    files_of: dict[int, list[tuple[str, str | None, int]]] = {}
+    files_of: dict[int, _Files] = {}
     for row in in_pages(
         query,
         "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
@@ -121,7 +124,7 @@ def _of(
         column=1,
     ):
         fileset, _, path, sha1, size = map(unwrap, row)
-        files_of.setdefault(fileset, []).append((path, sha1, size or 0))
+        files_of.setdefault(fileset, _Files()).append(path, sha1, size or 0)
     if not files_of:  # as of nearly every file that is imported
         return []
     images = query.projection(
@@ -133,13 +136,27 @@ def _of(
     for fileset, image in images:
         images_of.setdefault(unwrap(fileset), []).append(unwrap(image))
     return [
-        ServerFileset(
-            identifier,
-            tuple(sorted(images_of.get(identifier, ()))),
-            *map(tuple, zip(*of, strict=True)),
-        )
-        for identifier, of in files_of.items()
+        files.of(identifier, tuple(sorted(images_of.get(identifier, ()))))
+        for identifier, files in files_of.items()
     ]
+
+
+class _Files:
+    """The files of one fileset, as they come."""
+
+    def __init__(self) -> None:
+        self._paths, self._hashes, self._sizes = Texts(), Sha1s(), array("q")
+
+    def append(self, path: str, sha1: str | None, size: int) -> None:
+        self._paths.append(path)
+        self._hashes.append(sha1)
+        self._sizes.append(size)
+
+    def of(self, identifier: int, images: tuple[int, ...]) -> ServerFileset:
+        paths, hashes, sizes = self._paths, self._hashes, self._sizes
+        if len(paths) <= FEW:
+            return ServerFileset(identifier, images, tuple(paths), tuple(hashes), tuple(sizes))
+        return ServerFileset(identifier, images, paths, hashes, sizes)
 
 
 def in_pages(

@@ -21,6 +21,7 @@ GROUND = (
     "links",
     "names",
     "niceness",
+    "packed",
     "private",
     "room",
     "starts",

@@ -17,7 +17,7 @@ attempt left in OMERO, ``activity`` tells whether OMERO is still at it, and ``le
 such things later.  ``duplicates`` says whether OMERO has the content already.  ``methods`` says how
 the files of a rule are imported, ``importers`` do it.  ``pool`` shares sessions.  ``stores`` has
 the files of a directory that is one image, and ``unfolding`` keeps them in little memory.
-``store_importer`` imports such a directory, and if it is large in a process of its own, ``apart``.
+``store_importer`` imports such a directory, and what is large in a process of its own, ``apart``.
 ``outage`` waits for an OMERO that is away, and ``beginning`` says whether it is still starting.
 ``recovery`` mends a journal that was lost.
 ``visible`` says whether another machine than DropBox's sees a file.

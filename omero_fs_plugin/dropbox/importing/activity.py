@@ -10,10 +10,11 @@ its server, and each start of a server is a row of Node, with a higher id.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +37,10 @@ START_S, FILE_S, BYTES_PER_S = 600.0, 10.0, 1_000_000
 LATE_S, LATE_BYTES_PER_S = 120.0, 20_000_000
 WATCH_S = 60.0  # an import is watched for at least so long before it counts as without life
 
-_MADE = (
-    "select f.id, f.details.creationEvent.time, o.id from Fileset f "
-    "join f.usedFiles e join e.originalFile o where f.id in (:ids) order by o.id"
+_MADE = "select f.id, f.details.creationEvent.time from Fileset f where f.id in (:ids)"
+_FIRST = (
+    "select o.id from Fileset f join f.usedFiles e join e.originalFile o where f.id = :id "
+    "order by e.id"
 )
 _LOGS = (
     "select fs.id, s.value, o.id, o.details.updateEvent.time from FilesetJobLink l "
@@ -61,8 +63,8 @@ class Signs:
     told: bool = False  # the import itself has begun
     changed: float = 0.0  # when the row of its log was last changed
     logged: int = 0  # bytes in its log, on disk
-    hashes: tuple[str | None, ...] = ()  # of its files; one that is uploaded has one
-    files: tuple[int, ...] = ()  # their OriginalFile ids
+    uploaded: str = ""  # changes with each file that is uploaded
+    first: int = 0  # OriginalFile id of its first file; 0: not known
     client: str = ""  # what began it, as it says itself; empty: not known
 
 
@@ -120,11 +122,10 @@ def look(
         query = services.getQueryService()
         now = unwrap(services.getConfigService().getServerTime()) / 1000
         ahead = clock() - now
-        made: dict[int, float] = {}
-        files: dict[int, list[int]] = {}
-        for fileset, at, file in map(unwrap, query.projection(_MADE, parameters, ALL_GROUPS)):
-            made[fileset] = at / 1000
-            files.setdefault(fileset, []).append(file)
+        made = {
+            fileset: at / 1000
+            for fileset, at in map(unwrap, query.projection(_MADE, parameters, ALL_GROUPS))
+        }
         logs = {
             row[0]: row[1:] for row in map(unwrap, query.projection(_LOGS, parameters, ALL_GROUPS))
         }
@@ -140,8 +141,8 @@ def look(
             told=status == "Finished",
             changed=changed / 1000,
             logged=logged,
-            hashes=one.hashes,
-            files=tuple(files[one.id]),
+            uploaded=_uploaded(one.hashes),
+            first=_first(query, one.id),
             client=clients.get(one.id, ""),
         )
     started, start = _started(lambda: query)
@@ -182,7 +183,7 @@ class Watch:
         self._seen: dict[int, tuple[Signs, float, float, float]] = {}
         self._refused: dict[int, int] = {}
         self._early: set[float] = set()  # starts of OMERO by a clock that was set back since
-        self._over: set[int] = set()  # OriginalFile ids; nobody imports their filesets any more
+        self._over: set[int] = set()  # ids of first files; nobody imports their filesets any more
 
     def over(self, file: int) -> None:
         """Notes that the upload of this OriginalFile is over for certain, without images."""
@@ -214,7 +215,7 @@ class Watch:
             else:
                 seen = before
             self._seen[identifier] = seen
-            over = not self._over.isdisjoint(signs.files)
+            over = signs.first in self._over
         _, since, known, made = seen
         return Rest(
             begun=made,
@@ -242,6 +243,23 @@ class Watch:
             for identifier in identifiers:
                 self._seen.pop(identifier, None)
                 self._refused.pop(identifier, None)
+
+
+def _uploaded(hashes: Iterable[str | None]) -> str:
+    """One hash over those of all files, of which a file has one when it is uploaded."""
+    whole = hashlib.sha256()
+    for one in hashes:
+        whole.update(f"{one or ''} ".encode())
+    return whole.hexdigest()
+
+
+def _first(query: Any, fileset: int) -> int:
+    """The OriginalFile id of the first file; 0 if there is none.  A store has very many."""
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"id": rlong(fileset)}
+    parameters.page(0, 1)
+    rows = query.projection(_FIRST, parameters, ALL_GROUPS)
+    return int(unwrap(rows[0][0])) if rows else 0
 
 
 def _size(services: Any, file: int) -> int:

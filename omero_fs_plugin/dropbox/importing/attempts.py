@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import eq
+from typing import cast
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero
@@ -20,6 +22,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, JournalError
+from omero_fs_plugin.packed import Sha1s, bag
 from omero_fs_plugin.stores import digest_of_copies, is_store
 
 from .activity import Watch, start_of
@@ -161,7 +164,7 @@ class Attempt:
             )
         ((server_fileset, there),) = made.items()
         images = tuple(sorted(there))
-        return self._imported(importer, server_fileset, images, list(outcome.sha1s))
+        return self._imported(importer, server_fileset, images, outcome.sha1s)
 
     def step(self, step: Callable[[], State | None]) -> State | None:
         """Takes a step.  If it fails, the fileset gets the state that belongs to the error.
@@ -191,7 +194,7 @@ class Attempt:
             return refuse(self.journal, self.fileset, error, final=error.final)
 
     def _imported(
-        self, importer: Importer, server_fileset: int, images: tuple[int, ...], sha1s: list[str]
+        self, importer: Importer, server_fileset: int, images: tuple[int, ...], sha1s: Sequence[str]
     ) -> State:
         finished = self.afterwards is None and not self.removes
         self.journal.imported(self.fileset.id, server_fileset, images, sha1s, finished=finished)
@@ -227,8 +230,9 @@ class Attempt:
             # The content that OMERO was told to import; the files may have changed or gone since.
             told = self.fileset.sha1s if self.fileset.verified else ()
             sha1s = told if told and all(told) else self._sha1s()
+            wanted = bag(sha1s)
             for found in whole:
-                if sorted(map(str, self._content(found))) == sorted(map(str, sha1s)):
+                if bag(self._content(found)) == wanted:
                     return found
         if self._in_omero.settle([f for f in mine if not f.images]):
             note_leftover(self.journal, self.fileset.id)
@@ -266,10 +270,13 @@ class Attempt:
             return [digest_of_copies(found.paths, found.hashes)]
         return found.hashes
 
-    def _copied(self, found: ServerFileset) -> list[str]:
+    def _copied(self, found: ServerFileset) -> Sequence[str]:
         """As `_content`, in the order of our files."""
         if is_store(self.fileset.path):
             return [sha1 or "" for sha1 in self._content(found)]
+        ours = (self._client_path(met.path) for met in self.fileset.files)
+        if len(found.paths) == len(self.fileset.files) and all(map(eq, found.paths, ours)):
+            return cast("Sequence[str]", Sha1s(sha1 or "" for sha1 in found.hashes))
         hashes = dict(zip(found.paths, found.hashes, strict=True))
         return [hashes.get(self._client_path(met.path)) or "" for met in self.fileset.files]
 

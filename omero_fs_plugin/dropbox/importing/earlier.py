@@ -13,6 +13,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.packed import bag
 from omero_fs_plugin.stores import is_registered, is_store
 
 from .activity import Look, Rest, Watch, late_s, limit_s, look
@@ -186,8 +187,7 @@ class Earlier:
         if is_store(self.fileset.path):  # it may have had other files then
             top = self._client_path(self.fileset.path) + "/"
             return all(path.startswith(top) for path in one.paths)
-        paths = sorted(self._client_path(met.path) for met in self.fileset.files)
-        return sorted(one.paths) == paths
+        return bag(one.paths) == bag(self._client_path(met.path) for met in self.fileset.files)
 
 
 def _extent(fileset: Fileset, one: ServerFileset) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Imports stores: small ones here, large ones in a process of their own.
+"""Imports filesets: small ones here, stores and sets of many files in a process of their own.
 
 Above here a store is one file with one digest.  Whoever needs each of its files is below.
 """
@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.confine.trees import tree_files
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
+from omero_fs_plugin.packed import Sha1s
 from omero_fs_plugin.stores import is_store
 
 from .apart.job import Gone, Job, run
-from .apart.wire import told_of_wishes
+from .apart.wire import sha1s_of, told_of_wishes
 from .importers import CutShort, DiskAway, StillRunning, streams
 from .importers.native import NativeImporter
 from .importers.proof import PROOFS, NotProved
@@ -24,8 +25,8 @@ from .importers.protocol import Figures, Imported, Outcome, Progress, Task
 from .importers.registering import registers
 from .stores import content, folded, remove_whole, unfolded
 
-# Files of a store that is imported here.  A process of its own takes a second to begin, and each
-# file here takes up to 2 KiB.
+# Files of a store or a set that is imported here.  A process of its own takes a second to begin,
+# and each file here takes up to 2 KiB.
 FEW = 1000
 
 
@@ -49,11 +50,11 @@ class StoreImporter:
     ) -> Iterator[tuple[Task, Outcome]]:
         """As the protocol says."""
         for task in tasks:
-            if not is_store(task.fileset.path):
+            large = is_large(task.fileset)
+            if not large and not is_store(task.fileset.path):
                 yield from self._native.run([task], stopping)
                 continue
             try:
-                large = is_large(task.fileset)
                 yield task, (self._in_process if large else self._here)(task, stopping)
             except (ServerAwayError, UserError):
                 raise
@@ -88,12 +89,18 @@ class StoreImporter:
         return outcome
 
     def _in_process(self, task: Task, stopping: Callable[[], bool]) -> Outcome:
+        sha1s = Sha1s()
+        all_of_them = cast("Sequence[str]", sha1s)
         told = False  # OMERO was told to import, or may be told so any moment
         self._apart = progress = Progress()
 
-        def verified(sha1s: Sequence[str]) -> None:
+        def more(part: str) -> None:
+            for sha1 in sha1s_of(part):
+                sha1s.append(sha1)
+
+        def verified(_: None) -> None:
             nonlocal told
-            task.verified(sha1s)
+            task.verified(all_of_them)
             told = True
 
         options, user = self._native.options, self._session.user
@@ -114,6 +121,7 @@ class StoreImporter:
                             "not proved": PROOFS.told(),
                         },
                         {
+                            "sha1s": more,
                             "verified": verified,
                             "over": task.over,
                             "began": task.began,
@@ -134,11 +142,13 @@ class StoreImporter:
         finally:
             self._apart = None
         PROOFS.heard(task.fileset.root, "")
-        return Imported(tuple(gives["images"]), tuple(gives["sha1s"]))
+        return Imported(tuple(gives["images"]), all_of_them)
 
 
 def is_large(fileset: Fileset) -> bool:
-    """Whether a store has more than FEW files.  If nobody can tell, whoever lists it finds out."""
+    """Whether it has more than FEW files.  If nobody can tell, whoever lists a store finds out."""
+    if not is_store(fileset.path):
+        return len(fileset.files) > FEW
     try:
         for number, _ in enumerate(tree_files(fileset.root, fileset.path)):
             if number >= FEW:

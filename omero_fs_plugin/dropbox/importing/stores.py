@@ -20,6 +20,7 @@ from omero_fs_plugin.names import is_utf8, printable
 from omero_fs_plugin.stores import (
     MARKERS,
     digest,
+    digest_of_many,
     directory_of,
     is_store,
     registered_as,
@@ -45,9 +46,9 @@ def unfolded(fileset: Fileset, path_rules: str = "") -> Fileset:
     with disk_errors(met.path):
         files = StoreFiles(met.path, tree_files(fileset.root, met.path))
     check_rests(fileset)
-    for name in files.names():
+    for name in files.names:
         _check_name(met.path, name, path_rules)
-    if not files or files.name(0) not in MARKERS:
+    if not files or files.names[0] not in MARKERS:
         raise FileChanged(f"{met.path}: has no metadata at its top any more")
     return replace(fileset, files=files)
 
@@ -90,7 +91,10 @@ def folded(fileset: Fileset, whole: Fileset, sha1s: Sequence[str]) -> list[str]:
     """
     if not is_store(fileset.path):
         return list(sha1s)
-    names = (met.path.removeprefix(fileset.path) for met in whole.files)
+    files = whole.files
+    if isinstance(files, StoreFiles):
+        return [digest_of_many(files.names, sha1s)]
+    names = (met.path.removeprefix(fileset.path) for met in files)
     return [digest(dict(zip(names, sha1s, strict=True)))]
 
 

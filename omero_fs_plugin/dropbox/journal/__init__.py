@@ -14,12 +14,12 @@ told, ``afterwards`` what becomes of imported files, in the words of ``fates``.
 ``schema`` has the tables, ``states`` and ``rules`` say what is allowed, ``statistics`` which index
 SQLite should take, and ``migrations`` bring the journal of an older release to this one.
 ``database`` opens it by one of the ``engines``.  ``order`` says which of a queue comes first,
-``records`` has the rows as values, ``statements`` what every import asks and writes.
-``lease`` lets one DropBox at a time work, and ``keeper`` renews the lease; ``elapsed`` has the
-clock that nobody sets, ``clocks`` the one that all machines go by.  ``nodes`` has the importers of
-other machines and their claims, ``rounds`` renews those and watches the others.  ``copying``
-carries all of it into another database.  ``words`` says what happened in plain words, ``story``
-writes that into the log.
+``records`` has the rows as values, ``many`` those of very many files, ``statements`` what every
+import asks and writes.  ``lease`` lets one DropBox at a time work, and ``keeper`` renews the lease;
+``elapsed`` has the clock that nobody sets, ``clocks`` the one that all machines go by.  ``nodes``
+has the importers of other machines and their claims, ``rounds`` renews those and watches the
+others.  ``copying`` carries all of it into another database.  ``words`` says what happened in plain
+words, ``story`` writes that into the log.
 
 ``glance`` is a short look at the journal for people, ``seen`` has what it gives as values, and
 ``plain`` opens the database for it.  ``file`` knows where a SQLite journal lies.

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.packed import bag
 from omero_fs_plugin.stores import digest_of_copies, store_at
 
 from . import schema, statements
@@ -90,18 +91,17 @@ class Recalling(Parting):
         return [
             one
             for one in some
-            if one.id not in recorded
-            and told.get(f"/{one.paths[0]}") != sorted(map(str, one.hashes))
+            if one.id not in recorded and told.get(f"/{one.paths[0]}") != bag(one.hashes)
         ]
 
-    def _told_at(self, connection: Connection, paths: Sequence[str]) -> dict[str, list[str]]:
+    def _told_at(self, connection: Connection, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The content, in any order, of open filesets that OMERO was told to import: by path."""
         fileset = schema.fileset.c
         rows = connection.execute(
             select(fileset.id, fileset.state).where(fileset.path.in_(paths), fileset.verified == 1)
         )
         told = self._load(connection, [row.id for row in rows if row.state in OPEN])
-        return {one.path: sorted(map(str, one.sha1s)) for one in told}
+        return {one.path: bag(one.sha1s) for one in told}
 
 
 def as_store(found: ServerFileset) -> ServerFileset:

@@ -130,7 +130,7 @@ class Fileset:
     created: float  # s since the epoch
     changed: float  # s since the epoch
     files: Sequence[Found] = field(default=())
-    sha1s: tuple[str | None, ...] = field(default=())
+    sha1s: Sequence[str | None] = field(default=())
     revision_of: int | None = None  # the fileset imported from this path before
     duplicate_of: int | None = None  # the imported fileset that has the same content
     reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
@@ -171,8 +171,8 @@ def met_of(row: Any) -> Found:
     return Found(row.path, stat)
 
 
-def fileset(row: Any, files: Sequence[Any]) -> Fileset:
-    """A Fileset from its row and its files' rows in order."""
+def fileset(row: Any, files: Sequence[Found], sha1s: Sequence[str | None]) -> Fileset:
+    """A Fileset from its row, its files in order, and what is known of their SHA1s."""
     return Fileset(
         id=row.id,
         user=row.user,
@@ -193,6 +193,6 @@ def fileset(row: Any, files: Sequence[Any]) -> Fileset:
         waited=row.waited,
         created=row.created,
         changed=row.changed,
-        files=tuple(met_of(f) for f in files),
-        sha1s=tuple(f.sha1 for f in files),
+        files=files,
+        sha1s=sha1s,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from . import schema, statements
 from .database import Database
+from .many import FilesOfOne
 from .records import Fileset, Held, chunks
 from .records import fileset as to_fileset
 from .states import HIGHEST_ID, State
@@ -184,10 +185,11 @@ class Rows:
     def _load(self, connection: Connection, ids: Sequence[int]) -> list[Fileset]:
         """Whole rows in the order of `ids`."""
         rows: dict[int, Any] = {}
-        files: dict[int, list[Any]] = {}
+        files: dict[int, FilesOfOne] = {}
         for chunk in chunks(ids, CHUNK):
             for row in connection.execute(statements.FILESETS, {"ids": chunk}):
                 rows[row.id] = row
             for row in connection.execute(statements.FILES, {"ids": chunk}):
-                files.setdefault(row.fileset, []).append(row)
-        return [to_fileset(rows[i], files.get(i, [])) for i in ids if i in rows]
+                files.setdefault(row.fileset, FilesOfOne()).append(row)
+        none = FilesOfOne()
+        return [to_fileset(rows[i], *files.get(i, none).all()) for i in ids if i in rows]

@@ -1,4 +1,4 @@
-"""The process of one large store: it imports, hashes or removes it, and ends.
+"""The process of one large fileset: it imports, hashes or removes it, and ends.
 
 Whoever started it says what it may do, and it ends with them.
 """
@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -25,10 +25,11 @@ from omero_fs_plugin.dropbox.importing.importers.proof import PROOFS
 from omero_fs_plugin.dropbox.importing.importers.protocol import Task
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.importing.stores import content, folded, remove_whole, unfolded
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.processes.program import STARTED_BY, end_with
 from omero_fs_plugin.errors import FsError
 
-from .wire import error_of, fileset_of, line_of, told_of_error, wishes_of
+from .wire import error_of, fileset_of, line_of, told_of_error, told_of_sha1s, wishes_of
 
 log = logging.getLogger(__name__)
 
@@ -107,16 +108,17 @@ def main(job: int) -> None:
     os.dup2(2, 1)  # what others print is no line of ours
     with os.fdopen(job, "rb") as file:
         file.seek(0)
-        told = json.load(file)
+        told = json.loads(file.readline())
+        fileset = fileset_of(told["fileset"], file)
     logging.getLogger().addHandler(_Telling(parent))
     logging.getLogger(_OURS).setLevel(told["level"])
     parent.begin()
     try:
-        said: dict[str, Any] = {"gives": _DOES[told["do"]](told, parent)}
+        said: dict[str, Any] = {"gives": _DOES[told["do"]](fileset, told, parent)}
         import resource  # not on Windows
 
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        log.info("%s: its process needed %.0f MiB at most", told["fileset"]["path"], most)
+        log.info("%s: its process needed %.0f MiB at most", fileset.path, most)
     except FsError as error:
         said = {"error": told_of_error(error)}
     except BaseException:
@@ -125,8 +127,7 @@ def main(job: int) -> None:
     os._exit(0)  # a thread that waits for OMERO or a disk must not keep us
 
 
-def _imports(told: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
-    fileset = fileset_of(told["fileset"])
+def _imports(fileset: Fileset, told: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
     for root, why in told["not proved"].items():
         PROOFS.heard(root, why)  # is logged once
     streams.FURTHER.are(told["streams"])
@@ -145,9 +146,15 @@ def _imports(told: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
             return now.done, now.total
 
         parent.figures = figures
+
+        def verified(sha1s: Sequence[str]) -> None:
+            for part in told_of_sha1s(folded(fileset, whole, sha1s)):
+                parent.ask("sha1s", part)
+            parent.ask("verified")
+
         task = Task(
             whole,
-            lambda sha1s: parent.ask("verified", folded(fileset, whole, sha1s)),
+            verified,
             wishes_of(told["wishes"]),
             over=lambda file: parent.ask("over", file),
             known=told["known"],
@@ -157,24 +164,22 @@ def _imports(told: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
         ((_, outcome),) = importer.run([task], parent.stopping.is_set)
         if isinstance(outcome, FsError):
             raise outcome
-        return {"images": outcome.images, "sha1s": folded(fileset, whole, outcome.sha1s)}
+        return {"images": outcome.images}
     finally:
         session.close()  # what others have joined goes on
 
 
-def _hashes(told: Mapping[str, Any], parent: Parent) -> str:
-    fileset = fileset_of(told["fileset"])
+def _hashes(fileset: Fileset, told: Mapping[str, Any], parent: Parent) -> str:
     return content(fileset, told["path_rules"], parent.stopping.is_set)
 
 
-def _removes(told: Mapping[str, Any], parent: Parent) -> str:
-    fileset = fileset_of(told["fileset"])
+def _removes(fileset: Fileset, told: Mapping[str, Any], parent: Parent) -> str:
     return remove_whole(
         fileset, told["sha1s"], linked=told["linked"], stopping=parent.stopping.is_set
     )
 
 
-_DOES: Mapping[str, Callable[[Mapping[str, Any], Parent], Any]] = {
+_DOES: Mapping[str, Callable[[Fileset, Mapping[str, Any], Parent], Any]] = {
     "import": _imports,
     "hash": _hashes,
     "remove": _removes,

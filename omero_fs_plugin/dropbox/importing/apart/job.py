@@ -1,4 +1,4 @@
-"""The process of one large store, as DropBox sees it: started, answered, ended in every case."""
+"""The process of one large fileset, as DropBox sees it: started, answered, ended in every case."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
 from omero_fs_plugin.errors import FsError
 
-from .wire import error_of, line_of, told_of, told_of_error
+from .wire import error_of, line_of, lines_of_files, told_of, told_of_error
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Gone(FsError):
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with one store."""
+    """What is to be done with one fileset: a store, or a set of many files."""
 
     does: str  # import, hash or remove
     fileset: Fileset
@@ -192,6 +192,7 @@ def _process(job: Job, stdin: int, stdout: int) -> Process:
     # In a file without a name: a session key is never among the arguments of a process.
     with os.fdopen(os.memfd_create("job", os.MFD_CLOEXEC), "wb") as file:
         file.write(line_of(told))
+        file.writelines(lines_of_files(job.fileset))
         file.flush()
         words: list[str | int] = [sys.executable, "-I", "-c", _BEGIN, paths, file.fileno()]
         return start(Order(words, os.environ, "/", stdin=stdin, stdout=stdout, stderr=2))

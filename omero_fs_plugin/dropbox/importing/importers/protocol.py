@@ -53,7 +53,7 @@ class Imported:
     """Images that OMERO says it made of a task."""
 
     images: tuple[int, ...]  # ids
-    sha1s: tuple[str, ...]  # of the files in their order, lower-case hex
+    sha1s: Sequence[str]  # of the files in their order, lower-case hex
 
 
 Outcome = Imported | FsError

@@ -32,7 +32,8 @@ from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.config.readers import PIXEL_BUFFER
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused
-from omero_fs_plugin.stores import MARKERS, digest, registered_as
+from omero_fs_plugin.packed import Texts
+from omero_fs_plugin.stores import MARKERS, digest_of_many, registered_as
 
 from . import Stopped, client_path
 from .answers import delete_filesets
@@ -147,7 +148,7 @@ class Registration(OneImport):
 
     def _mark(self, of: Enumerations) -> int:
         """Makes the mark, and returns the id of its Fileset."""
-        content = digest(dict(zip(self._names(), self.sha1s, strict=True)))
+        content = digest_of_many(Texts(self._names()), self.sha1s)
         path = registered_as(client_path(self._fileset.path, self._path_rules))
         user = self._session.user
         made = mark(self._fileset, path, content, user.name, user.group, of)

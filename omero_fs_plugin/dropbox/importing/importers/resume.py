@@ -24,6 +24,7 @@ from omero_fs_plugin.blitz.filesets import in_pages
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import server_errors
 from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError
+from omero_fs_plugin.packed import Sha1s
 
 log = logging.getLogger(__name__)
 
@@ -92,4 +93,4 @@ def _there(session: UserSession, process: Any) -> Begun:
     parameters.map = {"id": found[0][0]}
     query = session.services.getQueryService()
     rows = in_pages(query, _HASHES, parameters.map, context=None)
-    return Begun(process, first, [unwrap(row[1]) for row in rows])
+    return Begun(process, first, Sha1s(unwrap(row[1]) for row in rows))

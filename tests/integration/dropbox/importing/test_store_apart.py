@@ -1,4 +1,4 @@
-"""Large stores, in a process of their own: killed, stopped or late anywhere, each is imported once.
+"""Large stores and sets, in a process of their own: killed, stopped or late, each is imported once.
 
 Which calls to OMERO and which questions there are is not written here: an import without a fault is
 counted.  Then each is met by each fault, in an import of its own.
@@ -26,9 +26,11 @@ from omero_fs_plugin.dropbox.importing.apart import job
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers import DiskAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.processes.starter import Process
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.handles import Handle
 from tests.stores import KINDS, Store, image
 
@@ -123,10 +125,7 @@ class Apart(Stored):
 
     def once(self, moment: Moment | None = None, number: int = signal.SIGKILL) -> str:
         """What is wrong after an import of a store with this fault; empty: nothing."""
-        seed = next(self._numbers)
-        store = self.made(self.root / f"{seed}.zarr", 2 + seed % 2, seed)
-        store.write()
-        self.queue_store(store)
+        dropped = self.put(next(self._numbers))
         self.begin(moment, number)
         said = []
         for _ in range(TURNS):
@@ -137,15 +136,27 @@ class Apart(Stored):
                 break
         sent, self.met_then = self.sent, self.met.copy()
         self.begin()
-        row = self.row_of(store)
-        there = self.in_omero(store.path) if self.reader == PIXEL_BUFFER else self.images_of(store)
+        row, there, files = self.found(dropped)
         wrong = [
             f"it is {row.state.value}: {row.reason}" if row.state is not State.IMPORTED else "",
             f"OMERO has {there}" if there != [row.images] else "",
-            "no digest" if not (row.sha1s[0] and len(row.files) == 1) else "",
+            "no SHA1s" if not (all(row.sha1s) and len(row.files) == files) else "",
             "no signal was sent" if moment and not sent else "",
         ]
         return "; ".join(filter(None, [*wrong, *(said if any(wrong) else [])]))
+
+    def put(self, seed: int) -> Any:
+        """Drops and queues something that nothing else equals."""
+        store = self.made(self.root / f"{seed}.zarr", 2 + seed % 2, seed)
+        store.write()
+        self.queue_store(store)
+        return store
+
+    def found(self, dropped: Any) -> tuple[Fileset, list[tuple[int, ...]], int]:
+        """Its row, its images in OMERO, and how many files the row is to have."""
+        registered = self.reader == PIXEL_BUFFER
+        there = self.in_omero(dropped.path) if registered else self.images_of(dropped)
+        return self.row_of(dropped), there, 1
 
     def made(self, top: Path, zarr: int, seed: int) -> Store:
         """A store that no other one equals."""
@@ -185,6 +196,25 @@ class OfKind(Apart):
         return store
 
 
+class OfSets(Apart):
+    """Sets of several files, each of which the journal has."""
+
+    files = 24  # with fewer than 20 an upload is never gone on with
+
+    def put(self, seed: int) -> Path:
+        (self.root / f"{seed}").mkdir()
+        first = self.drop(f"{seed}/a.tif", seed)
+        members = [first, *(first.with_name(f"{n:02}.raw") for n in range(1, self.files))]
+        for number, path in enumerate(members[1:]):
+            path.write_bytes(f"{seed} {number}".encode())
+        found = [Found(str(path), FileStat.of(path.lstat())) for path in members]
+        self.journal.hand_over("amy", str(self.root), *found, reader=self.reader)
+        return first
+
+    def found(self, dropped: Any) -> tuple[Fileset, list[tuple[int, ...]], int]:
+        return self.row(dropped), self.in_omero(dropped), self.files
+
+
 class RegisteredPlates(OfKind):
     reader = PIXEL_BUFFER
 
@@ -209,6 +239,7 @@ def apart(
     "apart",
     [
         pytest.param(Apart, id="uploaded", marks=pytest.mark.long),
+        pytest.param(OfSets, id="sets", marks=pytest.mark.long),
         pytest.param(Registered, id="registered", marks=pytest.mark.long),
         pytest.param(OfKind, id="plates", marks=pytest.mark.long),
         pytest.param(RegisteredPlates, id="registered plates", marks=pytest.mark.long),
@@ -300,6 +331,17 @@ def test_when_dropbox_stops_it_is_given_back(apart: Apart) -> None:
     apart.stopping.clear()
     assert apart.attempt() is State.IMPORTED
     assert apart.row_of(store).state is State.IMPORTED
+
+
+@pytest.mark.parametrize("apart", [OfSets], indirect=True)
+def test_a_set_whose_process_was_killed_is_gone_on_with(
+    apart: OfSets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the files that are there, and verified."""
+    caplog.set_level("INFO")
+    wrong = apart.once(Moment("ImportProcess.getUploader", 20, after=True))
+    assert wrong == ""
+    assert f"of its {apart.files} files, OMERO has" in caplog.text
 
 
 @pytest.mark.parametrize("apart", [Apart], indirect=True)

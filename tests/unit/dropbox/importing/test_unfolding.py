@@ -26,7 +26,7 @@ STATS = st.builds(FileStat, UNSIGNED, UNSIGNED, st.integers(0, 2**63 - 1), SIGNE
 def test_what_goes_in_comes_out(files: dict[str, FileStat]) -> None:
     whole = StoreFiles(STORE, files.items())
     names = in_order(files)
-    assert list(whole.names()) == names
+    assert list(whole.names) == names
     assert len(whole) == len(files)
     expected = [Found(STORE + name, files[name]) for name in names]
     assert list(whole) == expected
