@@ -18,11 +18,14 @@ from benchmarks.dropbox.running import execute
 from benchmarks.dropbox.scenarios import Outcome
 from benchmarks.options import at_least_one, parser_of
 
-from . import delayed, grouping, importing, large, stores
+from . import delayed, grouping, importing, large, resumed, stores
 from .kinds import KINDS
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
-WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "large", "kinds", "delayed")
+WORKLOADS = (
+    *("grouping", "importing", "stores", "imported-stores", "large", "kinds", "delayed"),
+    "resumed",
+)
 ROUNDS = 5
 CHUNKS = (10_000, 30_000, 100_000)  # of the stores that are imported, once each way
 PLATE = 63_000  # files
@@ -127,6 +130,7 @@ def main(given: Sequence[str]) -> int:
             "large": large_sets,
             "kinds": kinds_of_stores,
             "delayed": lambda scratch: delayed.scenario(scratch, 2_000 // less, options.rounds),
+            "resumed": lambda scratch: resumed.scenario(scratch, options.plate // less),
         },
         quick=options.quick,
         only=options.only,

@@ -77,7 +77,7 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
             first = grid.directory / "first" / "first.zarr"
             stores.write(first, FIRST)
             first.rename(grid.home("zak") / first.name)
-            _until_imported(grid, f"{grid.home('zak')}/{first.name}/")
+            until_imported(grid, f"{grid.home('zak')}/{first.name}/")
         before = grid.peak()
         cpu = grid.cpu()
         others.begin()
@@ -85,7 +85,7 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         begun = time.time()
         goal = grid.home("amy") / (top.name if kind != "plate" else "plate")
         top.rename(goal)
-        taken = _until_imported(grid, f"{goal}/{path}") - begun - QUIET
+        taken = until_imported(grid, f"{goal}/{path}") - begun - QUIET
         meanwhile = others.end()
         after, used = grid.peak(), grid.cpu()
         apart = _NEEDED.findall("\n".join(grid.log("DropBox")))
@@ -131,7 +131,7 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         say("  ".join(report.row(figure)))
 
 
-def _until_imported(grid: Grid, path: str) -> float:
+def until_imported(grid: Grid, path: str) -> float:
     """When (s since the epoch) it was imported.
 
     Raises BenchmarkError when it is not imported any more, or not within _LONG.

@@ -105,7 +105,7 @@ def test_a_set_that_is_not_imported_any_more_is_not_waited_for(tmp_path: Path, s
     journal.close()
     grid = SimpleNamespace(journal=file, logs=lambda: "")
     with pytest.raises(BenchmarkError, match=f"is {state}: has no metadata"):
-        large._until_imported(grid, "/in/a.zarr/")  # type: ignore[arg-type]
+        large.until_imported(grid, "/in/a.zarr/")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", large.SETS)
