@@ -98,6 +98,17 @@ class UserSession:
             self.keep("group", lambda: self.services.getAdminService().getEventContext().groupId)
         )
 
+    def beside(self, key: str) -> UserSession:
+        """The session `key` of the same user.  To close it does not end it.
+
+        The router lets nobody into what belongs to another session, also not the same user.  Raises
+        what `join` raises.
+        """
+        host, port = self.router
+        return UserSession(
+            join(host, port, key, self.user), self.user, lambda: None, router=self.router
+        )
+
     def keep(self, name: str, ask: Callable[[], _Result]) -> _Result:
         """The answer to `ask`, which is asked once in this session.
 

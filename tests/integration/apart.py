@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from omero_fs_plugin.blitz import user_session
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.importing.apart import child
 
@@ -17,11 +18,12 @@ BEGIN = (
 
 def main(job: int) -> None:
     """As `child.main`."""
-    child.join = _join  # type: ignore[assignment]
+    child.join = user_session.join = join  # type: ignore[assignment]
     child.main(job)
 
 
-def _join(host: str, port: int, key: str, user: User) -> Any:
+def join(host: str, port: int, key: str, user: User) -> Any:
+    """As that of `user_session`."""
     ice = client_communicator()
     manager = manager_at(f"BlitzManager:tcp -h {host} -p {port}", ice)
     import omero
@@ -32,3 +34,4 @@ def _join(host: str, port: int, key: str, user: User) -> Any:
 class _Joined(Client):
     def closeSession(self) -> None:
         """The test's own session goes on."""
+        self._services.ice_getCommunicator().destroy()

@@ -12,6 +12,7 @@ import omero.all
 import pytest
 
 import omero
+from omero_fs_plugin.blitz import user_session
 from omero_fs_plugin.dropbox.importing.apart import job
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import FILE, Store
@@ -25,8 +26,9 @@ _ICE = {"Ice.ThreadPool.Server.Size": "4", "Ice.Override.Timeout": "10000"}
 
 @pytest.fixture(autouse=True)
 def _without_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes of large stores enter as this one does."""
+    """The processes of large filesets enter as this one does, and so does who joins a session."""
     monkeypatch.setattr(job, "_BEGIN", apart.BEGIN)
+    monkeypatch.setattr(user_session, "join", apart.join)
 
 
 @dataclass(frozen=True)

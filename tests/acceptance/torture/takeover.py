@@ -78,7 +78,9 @@ class Takeovers(Campaign):
         stopped = faults.stopped(name)
         locked = name.startswith("before.") and transition not in CALLS
         if locked and sqlite_file(self._grid.journal_url) is not None:
-            assert self._has_locked(stopped), f"{name}: it is before a commit, without the lock"
+            assert self._has_locked(stopped), (
+                f"{name}: it is before a commit, without the lock\n{self._locks_of(stopped)}"
+            )
         elif self._has_locked(stopped):
             with suppress(ProcessLookupError):
                 os.kill(stopped, signal.SIGCONT)
@@ -111,6 +113,24 @@ class Takeovers(Campaign):
         # The kernel gives a long list in pieces.  If others unlock something in between, one may be
         # missing from it; of a process that stands still it is there the next time.
         return any(_has_one_of(pid, inodes) for _ in range(_LOOKS))
+
+    def _locks_of(self, pid: int) -> str:
+        """What can be seen of them, for people."""
+        file = sqlite_file(self._grid.journal_url)
+        assert file is not None
+        known = {str(path.stat().st_ino): path.name for path in file.parent.glob(f"{file.name}*")}
+        locks = [
+            f"{line} {known.get(line.split()[5].rpartition(':')[2], '')}"
+            for line in Path("/proc/locks").read_text("ascii").splitlines()
+            if f" {pid} " in line and "->" not in line
+        ]
+        opened = []
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if file.name in (to := str(one.readlink())):
+                    opened.append(f"{one.name} {to} {one.stat().st_ino}")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return "\n".join([f"process {pid}: {state}", f"{known}", *locks, *opened])
 
     def _other_took_over(self, stopped: int, limit: float) -> bool:
         """Whether the lease passed from `stopped` to another within `limit` (s)."""

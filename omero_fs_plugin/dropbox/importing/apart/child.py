@@ -137,7 +137,7 @@ def _imports(fileset: Fileset, told: Mapping[str, Any], parent: Parent) -> dict[
     user = User(*told["user"])
     host, port, key = told["session"]
     client = join(host, port, key, user)
-    session = UserSession(client, user, lambda: None)
+    session = UserSession(client, user, lambda: None, router=(host, port))
     try:
         importer = NativeImporter(session, options)
 

@@ -98,6 +98,14 @@ class NativeImport(OneImport):
         OMERO without images is then deleted, unless OMERO is away.  Raises
         StillRunning if OMERO imports but its answer cannot be got.
         """
+        own = self._session
+        try:
+            return self._run()
+        finally:
+            if self._session is not own:  # that of an earlier attempt
+                self._session.close()
+
+    def _run(self) -> tuple[int, ...]:
         self._begin_progress()
         repository = self._session.managed_repository()
         if self._options.transfer.in_place:
@@ -129,7 +137,7 @@ class NativeImport(OneImport):
         resumes = self._in_place is None and number >= FEWEST
         wanted = self._wanted() if resumes else []
         if resumes and (found := marked(self._session, repository, self._known, wanted, number)):
-            self._there, self._first = found.sha1s, found.first
+            self._there, self._first, self._session = found.sha1s, found.first, found.session
             log.info(
                 "fileset %d: of its %d files, OMERO has %d from an earlier attempt",
                 self._fileset.id,

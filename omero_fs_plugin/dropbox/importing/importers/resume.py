@@ -3,15 +3,20 @@
 OMERO keeps an upload for as long as the session in which it began, and lists it to the same user
 in another session.  So the files that are there already, and have our bytes, are not sent again.
 Which of the listed uploads is ours is known by its mark, which the journal keeps.  The mark is
-a hash, because the name of the upload may have the key of a session in it.
+a hash, because the name of the upload has the key of that session in it.
 
-The source is OMERO's Slice documentation of ManagedRepository (`listImports`) and ImportProcess.
+The router gives a client nothing that belongs to another session: it answers that there is no such
+object.  So whoever goes on joins the session in which the upload began.
+
+The sources are OMERO's Slice documentation of ManagedRepository (`listImports`) and ImportProcess,
+and "Glacier2.Filter.Category" in the manual of Ice, which OMERO's session manager sets.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +28,14 @@ from omero.rtypes import rlong, unwrap
 from omero_fs_plugin.blitz.filesets import in_pages
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import server_errors
-from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError
+from omero_fs_plugin.errors import ImportRefused, ServerAwayError, UnclearError, UserError
 from omero_fs_plugin.packed import Sha1s
 
 log = logging.getLogger(__name__)
 
+_LOOKING = "looking for an upload that was begun"
+# The key of a session, in the category of what belongs to it
+_KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 FEWEST = 20  # files of a fileset: with fewer, to begin anew costs hardly more than to ask
 _WHOSE = (
     "select f.id from Fileset f join f.usedFiles e join e.originalFile o where o.id = :id "
@@ -44,8 +52,9 @@ class Begun:
     """An upload that was begun."""
 
     process: Any  # OMERO's ImportProcess
-    first: int = 0  # OriginalFile id of its first file
-    sha1s: Sequence[str | None] = ()  # of each file in OMERO; None or empty: it is not there
+    session: UserSession  # in which it goes on; if it is another, whoever asked closes it
+    first: int  # OriginalFile id of its first file
+    sha1s: Sequence[str | None]  # of each file in OMERO; None or empty: it is not there
 
 
 def mark(process: Any, wanted: Iterable[str]) -> str:
@@ -65,32 +74,55 @@ def marked(
     """
     if not known:
         return None
+    at, found = session, None
     try:
-        with server_errors("looking for an upload that was begun"):
-            for process in repository.listImports():
-                if process is not None and mark(process, wanted) == known:
-                    found = _there(session, process)
-                    told = process.getHandle() is not None  # OMERO was told to import it
-                    return None if told or len(found.sha1s) != files else found
+        process = _listed(repository, known, wanted)
+        if process is None:
+            return None
+        key = _KEY.search(process.ice_getIdentity().category)
+        if key is not None and key[0] != session.key:
+            at = session.beside(key[0])
+            process = _listed(at.managed_repository(), known, wanted)
+        if process is not None:
+            found = _there(at, process, files)
     except (ImportRefused, UnclearError, UserError) as error:
         log.info("an upload that was begun is not gone on with: %s", error)
+    except ServerAwayError as error:
+        if not isinstance(error.__cause__, Ice.RequestFailedException):
+            raise
+        # What it belonged to has just ended.
+        log.info("an upload that was begun is not gone on with: %s", error)
+    finally:
+        if found is None and at is not session:
+            at.close()
+    return found
+
+
+def _listed(repository: Any, known: str, wanted: Sequence[str]) -> Any:
+    """The ImportProcess with the mark `known`; None if there is none."""
+    with server_errors(_LOOKING):
+        for process in repository.listImports():
+            if process is not None and mark(process, wanted) == known:
+                return process
     return None
 
 
-def _there(session: UserSession, process: Any) -> Begun:
-    """What OMERO has of the upload; no file, if its fileset was deleted or has images."""
-    store = process.getUploader(0)
-    try:
-        first = unwrap(store.getFileId())
-    finally:
-        store.close()
-    ask = session.services.getQueryService().projection
-    parameters = omero.sys.ParametersI()
-    parameters.map = {"id": rlong(first)}
-    found = ask(_WHOSE, parameters)
-    if not found:
-        return Begun(process)
-    parameters.map = {"id": found[0][0]}
-    query = session.services.getQueryService()
-    rows = in_pages(query, _HASHES, parameters.map, context=None)
-    return Begun(process, first, Sha1s(unwrap(row[1]) for row in rows))
+def _there(session: UserSession, process: Any, files: int) -> Begun | None:
+    """What OMERO has of the upload of `files` files; None if that cannot be gone on with."""
+    with server_errors(_LOOKING):
+        if process.getHandle() is not None:  # OMERO was told to import it
+            return None
+        store = process.getUploader(0)
+        try:
+            first = unwrap(store.getFileId())
+        finally:
+            store.close()
+        query = session.services.getQueryService()
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"id": rlong(first)}
+        whose = query.projection(_WHOSE, parameters)
+        if not whose:  # it was deleted, or has images
+            return None
+        rows = in_pages(query, _HASHES, {"id": whose[0][0]}, context=None)
+        sha1s = Sha1s(unwrap(row[1]) for row in rows)
+    return Begun(process, session, first, sha1s) if len(sha1s) == files else None

@@ -21,7 +21,7 @@ import pytest
 
 from omero_fs_plugin.config.readers import PIXEL_BUFFER
 from omero_fs_plugin.dropbox.disks.calls import Calls
-from omero_fs_plugin.dropbox.importing import store_importer
+from omero_fs_plugin.dropbox.importing import activity, store_importer
 from omero_fs_plugin.dropbox.importing.apart import job
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers import DiskAway
@@ -335,9 +335,11 @@ def test_when_dropbox_stops_it_is_given_back(apart: Apart) -> None:
 
 @pytest.mark.parametrize("apart", [OfSets], indirect=True)
 def test_a_set_whose_process_was_killed_is_gone_on_with(
-    apart: OfSets, caplog: pytest.LogCaptureFixture
+    apart: OfSets, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the files that are there, and verified."""
+    for name in ("WATCH_S", "LATE_S"):  # else what it left is cleared away at once
+        monkeypatch.setattr(activity, name, 60.0)
     caplog.set_level("INFO")
     wrong = apart.once(Moment("ImportProcess.getUploader", 20, after=True))
     assert wrong == ""
