@@ -25,7 +25,7 @@ from omero_fs_plugin.dropbox.journal.schema import event_log
 from omero_fs_plugin.errors import JournalError
 
 from .campaign import _PATIENCE_S, Campaign, Result
-from .faults import BETWEEN, CALLS, SIDES, STOP, point
+from .faults import BETWEEN, CALLS, SIDES, STOP, VERIFIED, point
 
 LEASE_S = 3.0  # that a holder may stand still
 # Stopped before a commit it holds the lock of a SQLite journal: nobody takes over.
@@ -76,7 +76,8 @@ class Takeovers(Campaign):
             provoke(self)
             self._until_fired(name, 12.0)
         stopped = faults.stopped(name)
-        locked = name.startswith("before.") and transition not in CALLS
+        # Before the note that OMERO is told, nothing is begun yet.
+        locked = name.startswith("before.") and transition not in (*CALLS, VERIFIED)
         if locked and sqlite_file(self._grid.journal_url) is not None:
             assert self._has_locked(stopped), (
                 f"{name}: it is before a commit, without the lock\n{self._locks_of(stopped)}"
