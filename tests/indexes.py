@@ -198,6 +198,7 @@ PROMISED: Mapping[str, tuple[str, ...]] = {
     "x_metadata.txt": ("img_0.tif", "img_1.tif", "img_2.tif"),
     "Index.idx.xml": ("r01.tiff", "r02.tiff"),
     "x.nd": ("x_t1.TIF", "x_t2.TIF"),
+    "x.htd": METAXPRESS,
     "x.pattern": ("t0.tif", "t1.tif"),
     "x.lei": ("x_Series001_z000_ch00.tif", "x_Series001_z001_ch00.tif"),
     "x.oif": ("x.oif.files/s_C001.pty", "x.oif.files/s_C002.pty"),

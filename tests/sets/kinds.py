@@ -27,6 +27,8 @@ class SetKind:
     read: bool = field(default=False)
     # Whether the index is known by its name alone; else nobody can know what an empty one becomes.
     named: bool = True
+    # Whether nothing in its index shows that this was cut short: no reader of it is at hand.
+    mute: bool = False
     # Whether nobody can know how much is to come: then the tree must be at rest.
     endless: bool = False
     # Whether the directory of its other members tells the name of the index.
@@ -136,7 +138,6 @@ KINDS: Sequence[SetKind] = (
     SetKind("NRRD, list", _of("list.nhdr", "z0.raw", "z1.raw"), "list.nhdr"),
     SetKind("NIfTI in two files", _of("x.hdr", "x.img"), "x.hdr"),
     SetKind("Analyze 7.5", _of("analyze.hdr", "analyze.img"), "analyze.hdr"),
-    SetKind("VMU", _of("x.vmu", "x.ngr", "x_map.ngr", "x_macro.jpg"), "x.vmu"),
     SetKind(
         "XLEF of collections",
         _of("all.xlef", "Sets/x.xlcf", "Meta data/x.xlif", "x.tif"),
@@ -153,9 +154,10 @@ KINDS: Sequence[SetKind] = (
         _of("experiment.exp", "Well A01/a.tif"),
         "experiment.exp",
         frozenset({"Well A01/a.tif"}),
+        mute=True,
     ),
-    SetKind("UltraVIEW", _of("x.tim", "a.tif"), "x.tim", frozenset({"a.tif"})),
-    SetKind("Trestle", _of("x.sldx", "a.tif"), "x.sldx", frozenset({"a.tif"})),
+    SetKind("UltraVIEW", _of("x.tim", "a.tif"), "x.tim", frozenset({"a.tif"}), mute=True),
+    SetKind("Trestle", _of("x.sldx", "a.tif"), "x.sldx", frozenset({"a.tif"}), mute=True),
     SetKind("LSM with its database", _of("x.mdb", "a.lsm"), "x.mdb", frozenset({"a.lsm"})),
     SetKind(
         "VSI",

@@ -139,6 +139,8 @@ def rows(
                     expected = f"{NOTHING} or {ONE}"  # its reader may take it as it is
                 elif do is of_another:  # each file is whole: as if nothing was wrong, or it shows
                     expected = f"{NOTHING} or {ONE}" if kind.read else any_way
+                if member == kind.index and kind.mute and do in (cut, short):
+                    expected = any_way
                 if member == kind.index and (do in _UNSEEN or not kind.named) and not kind.folder:
                     expected = any_way
                 yield _row(kind, f"{member}: {fault}", "last", name, expected, grouper, at)

@@ -26,12 +26,16 @@ import tifffile
 
 from omero_fs_plugin.dropbox.importing import crew, tidying
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import looks
 from tests import bioformats
 from tests.integration.blitz import seed
 from tests.integration.hanging.share import Share
 from tests.integration.whole import Whole
+from tests.stores import Store
+from tests.stores import image as store_image
 
 from .test_rules import reconfigure
+from .test_stores import install_reader
 
 SEVERAL = 6  # files of zak's that hang: more than there are importers and groupers
 MIB = 2**20
@@ -309,6 +313,56 @@ def test_sidecar(make_scene: Callable[..., Scene]) -> None:
     files = scene.zak_drops("described")
     scene.until_dropbox_hangs("open", "read")
     scene.pass_the_test(files)
+
+
+STORE_STEPS: dict[str, tuple[str, ...]] = {
+    "met": ("opendir", "readdir", "lookup", "getattr"),
+    "its metadata": ("open", "read"),
+    "uploaded": ("open", "read"),
+    "known": ("opendir", "readdir", "lookup", "getattr"),
+}
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("step", STORE_STEPS)
+def test_store(
+    make_scene: Callable[..., Scene],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    size: str,
+) -> None:
+    """A store of 21, or of 1,367 files, hangs below its top, and not where its directory lies."""
+    server = tmp_path / "OMERO.server"
+    (server / "lib" / "server").mkdir(parents=True)
+    install_reader(server)
+    monkeypatch.setenv("OMERODIR", str(server))
+    for name in ("_LOOK_S", "_SOONEST_S", "_LATEST_S", "_KNOWN_S"):
+        monkeypatch.setattr(looks, name, 0.2)
+    scene = make_scene()
+    pattern = {"its metadata": "*/.z*", "uploaded": "a.zarr/0/[0-9]*"}.get(step, "a.zarr/*")
+    if step != "known":
+        scene.share.hang(*STORE_STEPS[step], pattern=pattern)
+    side = 16 if size == "small" else 132
+    store = store_image(scene.share.behind / "a.zarr", levels=2, side=side)
+    store.write()
+    path = Store(scene.share.point / "a.zarr", files=store.files).path
+    if step == "known":
+        scene.whole.until_known(path)
+        scene.share.hang(*STORE_STEPS[step], pattern=pattern)
+    scene.until_dropbox_hangs(*STORE_STEPS[step])
+    scene.amy_is_served()
+    scene.share.answer()
+    scene.whole.until_known(path)
+    scene.whole.until_settled()
+    scene.whole.assert_once(*scene.of_amy)
+    scene.whole.until("status is as ever", lambda: not scene.named())
+    rows = [
+        row for row in scene.whole.journal.select() if row.path.startswith(str(path).rstrip("/"))
+    ]
+    assert [row.state for row in rows] == [State.IMPORTED], rows
+    (one,) = [f for f in scene.whole.filesets(path / ".zgroup") if f.images]
+    assert len(one.paths) == len(store.files)
 
 
 def test_start(make_scene: Callable[..., Scene]) -> None:

@@ -169,19 +169,22 @@ def metaxpress(index: Index) -> Said:
     if folders and len(folders) < times:
         return Said(unfinished=said.fewer(times, len(folders), "time points"))
     wanted = list(_chosen(index.stem.lower(), fields))
+    promised: list[str] = []
     for folder in folders or [""]:
         names = set(index.names_in(""))
+        where = ""
         if folder:
             real = next(name for name in index.names_in("") if name.lower() == folder)
-            names = set(index.names_in(real))
-        lacking = _lacking(wanted, _spelled(index.stem, names))
+            names, where = set(index.names_in(real)), f"{real}/"
+        there = _there(_spelled(index.stem, names))
+        lacking = [name for name in wanted if name not in there]
         if len(lacking) == len(wanted) and any(name.lower().endswith(_IMAGES) for name in names):
             continue  # they have names of another kind, as those of CellWorx
         if lacking:
-            where = f"{folder}/" if folder else ""
             missing = f"{len(lacking)} of them, such as {where}{lacking[0]}, are not there"
             return Said(unfinished=f"it promises {len(wanted)} images, and {missing}")
-    return Said()
+        promised += (where + there[name] for name in wanted)
+    return promising(promised)
 
 
 def _count(fields: Mapping[str, str], key: str, default: int) -> int:
@@ -189,22 +192,23 @@ def _count(fields: Mapping[str, str], key: str, default: int) -> int:
     return int(value) if value.isdecimal() and len(value) < 8 else default
 
 
-def _spelled(stem: str, names: Collection[str]) -> set[str]:
-    """`names` in lower case, without those in whose case their reader does not look for them."""
+def _spelled(stem: str, names: Collection[str]) -> Collection[str]:
+    """`names` without those in whose case their reader does not look for them."""
     exact = re.compile(re.escape(stem) + r"_[A-Z]{1,2}\d{2}(_s\d+)?(_w\d)?(?!_[SW]\d)")
-    spelled = {name.lower() for name in names if exact.match(name)}
-    return spelled or {name.lower() for name in names}
+    return [name for name in names if exact.match(name)] or names
 
 
-def _lacking(wanted: Sequence[str], names: set[str]) -> list[str]:
-    """Those of `wanted` with which no name of a TIFF begins.  Thumbnails do not count."""
-    there: set[str] = set()
-    for name in names:
-        if name.endswith(_IMAGES) and "_thumb" not in name:
-            found = re.match(r"(.*_[a-z]{1,2}\d{2})(_s\d+)?(_w\d)?", name)
+def _there(names: Collection[str]) -> Mapping[str, str]:
+    """How the names of TIFF files begin, in lower case, and the names.  Thumbnails do not count."""
+    there: dict[str, str] = {}
+    for name in sorted(names):
+        lowered = name.lower()
+        if lowered.endswith(_IMAGES) and "_thumb" not in lowered:
+            found = re.match(r"(.*_[a-z]{1,2}\d{2})(_s\d+)?(_w\d)?", lowered)
             if found:
-                there.update((found[0], found[1] + (found[2] or ""), found[1]))
-    return [name for name in wanted if name not in there]
+                for begin in (found[0], found[1] + (found[2] or ""), found[1]):
+                    there.setdefault(begin, name)
+    return there
 
 
 def _chosen(stem: str, fields: Mapping[str, str]) -> Iterator[str]:

@@ -245,9 +245,10 @@ def test_metaxpress_counts_wells_sites_and_waves() -> None:
     other = {"": ("of another kind.tif",)}
     assert says("x.htd", data, other).unfinished == ""
     folders = {"": ("TimePoint_1",), "TimePoint_1": indexes.METAXPRESS}
-    assert says("x.htd", data, folders).unfinished == ""
+    in_folder = dict.fromkeys((f"TimePoint_1/{name}" for name in indexes.METAXPRESS), 0)
+    assert says("x.htd", data, folders) == Said(in_folder)
     folders["TimePoint_1"] = indexes.METAXPRESS[:-1]
-    assert "such as timepoint_1/x_b02_s2_w2" in says("x.htd", data, folders).unfinished
+    assert "such as TimePoint_1/x_b02_s2_w2" in says("x.htd", data, folders).unfinished
     two = data.replace(b'"TimePoints", 1', b'"TimePoints", 2')
     assert says("x.htd", two, folders).unfinished == "it promises 2 time points, and 1 are there"
 
