@@ -56,6 +56,10 @@ class LeftAlone(dict[str, str]):
         if path in self._unseen:
             self.forget(path)
 
+    def unseen(self) -> list[str]:
+        """Those that could not be looked at."""
+        return list(self._unseen)
+
     def clear(self) -> None:
         """Forgets all, but not what the log has."""
         super().clear()

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import random
+import stat as stat_module
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +30,12 @@ log = logging.getLogger(__name__)
 
 _FIRST_S = 30.0  # the first rescan waits so long for a monitor
 _UNKNOWN_S = 60.0  # how often names of directories that are no user's are looked up again
+_UNSEEN_S = (
+    5.0  # ... and how often is looked whether the rights of what could not be seen are mended
+)
 _AGAIN_S = 2.5  # between a rescan that failed and the next
-_LEFT = "left alone"  # the key of a look at what is left alone
+# The keys of looks at what is left alone, and at what could not be seen.
+_LEFT, _UNSEEN = "left alone", "unseen"
 _WALKED = 2_000  # files handed to the pipeline at once
 
 
@@ -158,14 +163,18 @@ class Rescanner:
 
     def _run(self) -> None:
         next_whole = time.monotonic() + _FIRST_S
+        next_unknown = time.monotonic() + _UNKNOWN_S
         first = True
         while not self._stopping.is_set():
             now = time.monotonic()
-            asked = self._asked.wait(min(_UNKNOWN_S, max(0.0, next_whole - now)))
+            asked = self._asked.wait(min(_UNSEEN_S, max(0.0, next_whole - now)))
             if self._stopping.is_set():
                 return
             if not asked and time.monotonic() < next_whole:
-                self._look_up_unknown()
+                self._look_at_unseen()
+                if time.monotonic() >= next_unknown:
+                    next_unknown = time.monotonic() + _UNKNOWN_S
+                    self._look_up_unknown()
                 continue
             self._asked.clear()
             try:
@@ -202,17 +211,45 @@ class Rescanner:
 
     def _look_at_left_alone(self) -> None:
         """No event says that one of these is gone: DropBox does not ask for such events."""
+        self._in_their_lanes(list(self._pipeline.files.left_alone), self._forget_gone, _LEFT)
+
+    def _look_at_unseen(self) -> None:
+        """No event need tell of a chmod, and on a share none does."""
+        self._in_their_lanes(self._pipeline.files.left_alone.unseen(), self._see_again, _UNSEEN)
+
+    def _in_their_lanes(
+        self, paths: list[str], look: Callable[[str, list[str]], None], key: str
+    ) -> None:
         lies_in: dict[str, list[str]] = {}
-        for path in list(self._pipeline.files.left_alone):
+        for path in paths:
             # Others are names of users, or have bytes that are shown in another way.
             if path.startswith("/") and "\\" not in path:
                 place = self._pipeline.places.place(path)
                 root = place.root if place is not None else path.rpartition("/")[0]
                 lies_in.setdefault(root, []).append(path)
-        for root, paths in lies_in.items():
+        for root, theirs in lies_in.items():
             if self._lanes.calls.answers(root):
-                look = partial(self._forget_gone, root, paths)
-                self._lanes.do(root, look, key=_LEFT, beside=LANE)
+                self._lanes.do(root, partial(look, root, theirs), key=key, beside=LANE)
+
+    def _see_again(self, root: str, paths: list[str]) -> None:
+        """If one of these may be seen now, `root` is looked at: it says anew what may not."""
+        mended: list[str] = []
+        with self._lanes.calls.at(root) as call:
+            for path in paths:
+                if self._stopping.is_set():
+                    return
+                try:
+                    if stat_module.S_ISDIR(os.lstat(path).st_mode):
+                        os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+                    mended.append(path)
+                except OSError as error:
+                    if of_the_share(error):
+                        return
+                call.pulse()
+        for path in mended:
+            self._pipeline.files.no_longer_left(path)
+        if mended:
+            self.look_at(root)
 
     def _forget_gone(self, root: str, paths: list[str]) -> None:
         with self._lanes.calls.at(root) as call:

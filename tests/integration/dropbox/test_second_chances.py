@@ -276,6 +276,41 @@ def test_a_member_that_may_be_read_at_last_completes_its_set(whole: Whole) -> No
     whole.assert_once(last)
 
 
+@pytest.mark.parametrize("rights", [0, 0o400], ids=["shut", "listed and not entered"])
+@pytest.mark.parametrize("when", ["met before", "found by a rescan"])
+def test_a_directory_that_may_be_entered_at_last_although_nothing_else_happens(
+    whole: Whole, when: str, rights: int
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    directory = whole.watch_dir / "amy" / "shut"
+    directory.mkdir()
+    if when == "found by a rescan":
+        whole.stop_dropbox()
+    path = whole.drop("shut/a.tif")
+    directory.chmod(rights)
+    if when == "found by a rescan":
+        whole.start_dropbox()
+
+    def told() -> bool:
+        figures = whole.dropbox.figures()
+        return any(
+            k.startswith(f"left.{directory}") and "Permission" in figures[k] for k in figures
+        )
+
+    whole.until("it says why", told)
+    directory.chmod(0o755)
+    known = (State.QUEUED, State.IMPORTING, State.IMPORTED)
+    whole.until(
+        "it is met",
+        lambda: [row for row in whole.journal.select(*known) if row.path == str(path)],
+        patience=10.0,
+    )
+    whole.until("nothing is told any more", lambda: not told())
+    whole.until_known(path)
+    whole.assert_once(path)
+
+
 def rows_of(whole: Whole, path: Path) -> list[Fileset]:
     return [row for row in whole.journal.select() if row.path == str(path)]
 

@@ -177,6 +177,36 @@ def test_what_waits_on_a_share_that_is_not_there_is_not_looked_at_one_by_one(
     assert pipeline.files.unsure == {f"{tmp_path}/amy"}
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize("mended", [True, False])
+def test_what_could_not_be_seen_is_looked_at_when_its_rights_are_mended(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path, mended: bool
+) -> None:
+    """An empty directory too: it is not looked at again and again."""
+    shut, below = tmp_path / "amy/shut", tmp_path / "amy/other/a.tif"
+    shut.mkdir()
+    below.parent.mkdir()
+    below.write_text("")
+    told, looked = pipeline.files.left_alone, []
+    for path in (shut, below):
+        told.note(f"{tmp_path}/amy", str(path), "cannot be listed", unseen=True)
+    told.note(f"{tmp_path}/amy", f"{tmp_path}/amy/link.tif", "a link")
+    pipeline.files.no_longer_left = told.forget
+    rescanner.look_at = looked.append  # type: ignore[method-assign]
+    for directory in (shut, below.parent):
+        directory.chmod(0)
+    try:
+        if mended:
+            shut.chmod(0o755)
+        rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+        assert looked == ([f"{tmp_path}/amy"] if mended else [])
+        assert set(told.unseen()) == {str(below)} | (set() if mended else {str(shut)})
+        assert set(told) == {f"{tmp_path}/amy/link.tif", *told.unseen()}
+    finally:
+        for directory in (shut, below.parent):
+            directory.chmod(0o755)
+
+
 def test_what_is_left_alone_is_told_no_more_when_it_is_gone(
     pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
 ) -> None:
