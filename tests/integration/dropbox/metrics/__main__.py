@@ -74,12 +74,12 @@ def _files(scratch: Path, number: int) -> Outcome:
     outcome.figures += [
         Figure("questions meanwhile", len(passed.seen), ""),
         Figure("the slowest, with the start of curl", passed.slowest * 1000, "ms"),
-        Figure("figures compared with the journal", len(passed.figures), ""),
-        Figure("figures that were not the journal's", len(passed.wrong), "", 0.0),
+        Figure("figures compared with their sources", len(passed.figures), ""),
+        Figure("figures that were not as their sources", len(passed.wrong), "", 0.0),
         Figure("totals that shrank", len(passed.shrunk), "", 0.0),
     ]
     outcome.figures += [
-        Figure(f"{name}: the journal's, and told the same", wanted, "")
+        Figure(f"{name}: so it is, and so it is told", wanted, "")
         for name, (told, wanted) in passed.figures.items()
         if told == wanted
     ]
