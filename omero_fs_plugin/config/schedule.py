@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 
 from .kinds import Kind
@@ -28,13 +28,16 @@ class Window:
 
     spans: tuple[tuple[int, int], ...] = ()  # minutes of the day: from, and up to; none: always
 
-    def opens(self, at: float) -> str:
-        """When imports begin again, as 20:00; empty if they begin at `at` (s since the epoch)."""
+    def opens(self, at: float, zone: tzinfo | None = None) -> str:
+        """When imports begin again, as 20:00; empty if they begin at `at` (s since the epoch).
+
+        `zone`: that of the server's machine, if it is not that of this one.
+        """
         if not self.spans:
             return ""
-        local = datetime.fromtimestamp(at)
+        local = datetime.fromtimestamp(at, zone)
         minute = 60 * local.hour + local.minute
-        left_out = local - datetime.fromtimestamp(at - _HOUR) - timedelta(seconds=_HOUR)
+        left_out = local - datetime.fromtimestamp(at - _HOUR, zone) - timedelta(seconds=_HOUR)
         earlier = (minute - left_out // timedelta(minutes=1)) % _DAY
         now = (minute, earlier) if left_out > timedelta() else (minute,)
         if any(_within(one, span) for one in now for span in self.spans):

@@ -26,7 +26,7 @@ def test_machines_of_one_grid_lose_none_and_import_none_twice(tmp_path: Path) ->
         pytest.skip(f"no networks of our own here: {why}")
     report = tmp_path / "nodes.rst"
     command = [sys.executable, "-m", "tests.acceptance.nodes", "--output", str(report)]
-    short = ["--filesets", "60", "--users", "4", "--window", "5", "--blows", "20"]
+    short = ["--filesets", "240", "--users", "4", "--window", "8", "--blows", "20"]
     done = subprocess.run(
         [*command, *short],
         cwd=TOP,

@@ -130,7 +130,7 @@ class Taking:
         # The places of those that are parked are for the other users.
         but = {work.user for work in self._crew.parked()} if self._load.is_beyond() else ()
         with self._lock:
-            turn = self._turns.next(users, now, time.time(), but)
+            turn = self._turns.next(users, now, self._journal.now(), but)
         if turn is not None:
             self._in_hand.begin()
         return turn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 
 from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -37,6 +38,8 @@ class Turns:
         self._places = places
         self._held = held
         self.priority = Priority()
+        # The time zone of DropBox's machine; None: it is that of this one.
+        self.zone: Callable[[], tzinfo | None] = lambda: None
         self._served: dict[str, int] = {}  # user -> number of the user's last turn
         self._turn = 0
         self._next_start: dict[str, float] = {}  # entry of importUsers -> s
@@ -110,7 +113,8 @@ class Turns:
 
     def closed(self, date: float) -> dict[str, str]:
         """Watched directories whose imports do not begin now, and why (omero.fs.window)."""
-        told = {str(rule.watch_dir): rule.window.opens(date) for rule in self._places.rules}
+        rules, zone = self._places.rules, self.zone()
+        told = {str(rule.watch_dir): rule.window.opens(date, zone) for rule in rules}
         return {path: f"imports begin at {at} (omero.fs.window)" for path, at in told.items() if at}
 
     def _may_go(self, user: str, now: float, date: float) -> bool:
@@ -121,6 +125,6 @@ class Turns:
         if rule is not None:
             until = max(until, self._next_start.get(rule.user, 0.0))
             until = max(until, self._next_of_all.get(rule.user, 0.0))
-            if rule.window.spans and rule.window.opens(date):
+            if rule.window.spans and rule.window.opens(date, self.zone()):
                 return False
         return now >= until

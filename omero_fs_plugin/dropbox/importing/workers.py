@@ -280,4 +280,4 @@ class Importers:
 
     def closed(self) -> dict[str, str]:
         """Watched directories whose imports do not begin now, and why (omero.fs.window)."""
-        return self.turns.closed(time.time())
+        return self.turns.closed(self._journal.now())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from sqlalchemy import (
 from omero_fs_plugin.errors import JournalError
 
 from . import clocks, schema
+from .clocks import Clock
 from .records import Held, Node, Start
 from .states import State
 from .writer import CLAIMED_S, JournalWriter, write_note
@@ -89,16 +91,19 @@ class Nodes(JournalWriter):
         with self._database.reading() as connection:
             ahead = clocks.between(self._clock, lambda: _time(connection, self._clock))
             told = _noted_clock(connection)
-        if ahead is not None and (told is None or abs(ahead - told) > clocks.PRECISE_S):
+        if ahead is None:
+            return
+        now = Clock(ahead, clocks.zone_at(self._clock()))
+        if told is None or abs(ahead - told.ahead) > clocks.PRECISE_S or told.zone != now.zone:
             with self._database.writing() as connection:
-                write_note(connection, clocks.NOTE, f"{ahead:.1f}")
+                write_note(connection, clocks.NOTE, now.text)
 
-    def ahead_of(self, clock: Callable[[], float]) -> float | None:
-        """How far (s) DropBox's clock is ahead of `clock`; None if nobody can tell now."""
+    def ahead_of(self, clock: Callable[[], float]) -> Clock | None:
+        """DropBox's clock, and how far it is ahead of `clock`; None if nobody can tell now."""
         with self._database.reading() as connection:
             ours = clocks.between(clock, lambda: _time(connection, clock))
             told = _noted_clock(connection)
-        return None if ours is None or told is None else told - ours
+        return None if ours is None or told is None else replace(told, ahead=told.ahead - ours)
 
     def nodes(self) -> list[Node]:
         """All nodes, with the number of filesets that each is at."""
@@ -237,9 +242,9 @@ class Nodes(JournalWriter):
             self._move(connection, identifier, (State.IMPORTING,), State.QUEUED, reason)
 
 
-def _noted_clock(connection: Connection) -> float | None:
+def _noted_clock(connection: Connection) -> Clock | None:
     value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == clocks.NOTE))
-    return float(value) if value else None
+    return Clock.read(value) if value else None
 
 
 def note_turn(connection: Connection, user: str, number: int) -> None:

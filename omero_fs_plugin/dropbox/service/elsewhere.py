@@ -209,6 +209,7 @@ class DropBoxImporter:
         self._omero.sessions_last(settings.time_to_live, settings.time_to_idle)
         if self._importers is not None:
             self._importers.turns.priority = settings.priority
+            self._importers.turns.zone = self._clock.zone
             self._importers.retry(settings.max_retries, settings.retry_interval)
             self._importers.wake()
 

@@ -107,11 +107,19 @@ class Elsewhere:
     """The process, as a test has it."""
 
     def __init__(
-        self, whole: Any, url: str, log: Path, *, importers: int = 2, ahead: float = 0.0
+        self,
+        whole: Any,
+        url: str,
+        log: Path,
+        *,
+        importers: int = 2,
+        ahead: float = 0.0,
+        zone: str = "",
     ) -> None:
         """Of the journal at `url`; what it logs goes into `log`.
 
-        `ahead`: s that its machine's clock is ahead.
+        `ahead`: s that its machine's clock is ahead.  `zone`: its time zone, as TZ has it; empty:
+        that of this process.
         """
         self.line, self.log = Line(url), log
         told = {
@@ -127,6 +135,7 @@ class Elsewhere:
                 stdout=into,
                 stderr=into,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **({"TZ": zone} if zone else {})},
             )
 
     def stand_still(self) -> None:

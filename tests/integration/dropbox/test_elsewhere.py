@@ -30,6 +30,7 @@ from tests.integration.whole import Whole
 from .journal.postgres import Postgres
 from .journal.test_journal import postgres
 from .node import EXPIRES_S, Elsewhere
+from .test_shared_server import HOUR, in_hours
 
 __all__ = ["postgres"]  # a fixture
 
@@ -146,6 +147,36 @@ def test_the_times_of_a_node_whose_clock_is_off_are_those_of_dropbox(
         written = [at for at, *_ in whole.journal.events(whole.row(path).id)]
         assert all(began - 2 <= at <= ended + 2 for at in written), (began, written, ended)
         assert began - 2 <= whole.row(path).changed <= ended + 2
+    finally:
+        node.close()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "zone"),
+    [(3.0, ""), (0.0, "XXX-3"), (0.0, "XXX+3")],
+    ids=["its clock is ahead", "its zone lies east", "its zone lies west"],
+)
+def test_a_window_opens_by_the_clock_and_the_zone_of_dropbox(
+    make_whole: Callable[..., Whole], url: str, tmp_path: Path, ahead: float, zone: str
+) -> None:
+    """A container often has no time zone.  `ahead`: hours."""
+    there = -3.0 if zone == "XXX+3" else 3.0  # on the wall of the node's machine
+    closed = f"{in_hours(there - 0.5)}-{in_hours(there + 0.5)}"
+    whole = make_whole(
+        journal=url,
+        importers="0",
+        nodeImporters="1",
+        importUsers="amy;zak",
+        window=f"{closed};{in_hours(-1)}-{in_hours(1)}",
+    )
+    node = Elsewhere(whole, url, tmp_path / "node.log", importers=1, ahead=ahead * HOUR, zone=zone)
+    try:
+        until_nodes(whole, 1)
+        waits = whole.drop("a.tif", "amy")
+        whole.until_known(waits, states=(State.QUEUED,))
+        path = whole.drop("b.tif", "zak")
+        whole.until_known(path)
+        assert whole.row(waits).state is State.QUEUED
     finally:
         node.close()
 

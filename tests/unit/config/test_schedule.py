@@ -98,6 +98,15 @@ def test_a_window_in_the_hour_that_is_left_out_in_spring(entry: str, open_at: li
 
 
 @pytest.mark.usefixtures("berlin")
+def test_it_is_the_clock_on_the_wall_of_the_servers_machine() -> None:
+    """Importers on another machine go by that, whatever zone their own is in."""
+    noon = datetime(2026, 7, 1, 18, 30, tzinfo=timezone.utc).timestamp()
+    assert NIGHT.opens(noon) == ""  # 20:30 here
+    assert NIGHT.opens(noon, timezone.utc) == "20:00"
+    assert NIGHT.opens(noon, timezone(timedelta(hours=9))) == ""  # 3:30
+
+
+@pytest.mark.usefixtures("berlin")
 def test_in_autumn_an_hour_that_comes_twice_is_open_twice() -> None:
     begin = datetime(2026, 10, 24, 23, 0, tzinfo=timezone.utc)  # 1:00, summer time
     hours = [(begin + timedelta(hours=n)).timestamp() for n in range(5)]  # 1, 2, 2, 3, 4
