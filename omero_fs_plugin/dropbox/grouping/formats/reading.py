@@ -7,6 +7,8 @@ from typing import Any, BinaryIO
 
 _MOST_READS = 1 << 18  # pieces of one file
 _MOST_BYTES = 64 << 20  # of all pieces of one file
+_MOST_STEPS = 1 << 22  # single bytes of one file; a GIF of 32 MiB needs a tenth of them
+_MOST_SLICES = 1 << 16  # what is read forwards from; each is copied
 _BLOCK = 1 << 16  # bytes that are read at once, forwards
 _FARTHEST = 1 << 62  # no file is longer
 
@@ -31,6 +33,7 @@ class Pieces:
         self.size = size
         self._reads = 0
         self._bytes = 0
+        self._steps = self._slices = 0
         self._block, self._from = b"", 0  # what was read forwards last, and where it begins
 
     def at(self, offset: int, length: int) -> bytes:
@@ -63,6 +66,9 @@ class Pieces:
 
         Raises Cut and Enough.
         """
+        self._slices += 1
+        if self._slices > _MOST_SLICES:
+            raise Enough
         if not self._from <= offset or offset + length > self._from + len(self._block):
             self.reaches(offset, length)
             self._block = self.at(offset, min(max(length, _BLOCK), self.size - offset))
@@ -70,7 +76,10 @@ class Pieces:
         return self._block[offset - self._from :]
 
     def byte(self, offset: int) -> int:
-        """One byte, for who reads forwards."""
+        """One byte, for who reads forwards.  Raises Cut and Enough."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise Enough
         place = offset - self._from
         if not 0 <= place < len(self._block):
             return self.onwards(offset)[0]

@@ -6,13 +6,15 @@ import io
 import os
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pydicom.data
 import pytest
 
-from omero_fs_plugin.dropbox.grouping.formats import dicom, ends
+from omero_fs_plugin.dropbox.grouping.formats import dicom, ends, pictures
 from omero_fs_plugin.dropbox.grouping.formats.holes import Holes
+from omero_fs_plugin.dropbox.grouping.formats.reading import Enough, Pieces
 from tests import ended
 
 
@@ -210,6 +212,26 @@ def test_a_lif_that_ends_after_a_block() -> None:
         - 2 * len('<Memory Size="1000" MemoryBlockID="MemBlock_2"/>')
     )
     assert "promises 3 blocks of pixels, and 2 are there" in fault("a.lif", data[:-block])
+
+
+GIF = b"GIF89a" + b"\1\0" * 2 + b"\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("look", "data"),
+    [
+        (pictures.gif, GIF + bytes(30 << 20)),
+        (pictures.gif, GIF + b"\x21\xff" + b"\1a" * (12 << 20)),
+        (pictures.jpeg, b"\xff\xd8" + b"\xff\xd0" * (12 << 20)),
+        (pictures.jpeg, b"\xff\xd8\xff\xda\0\2" + b"\xff\xfe\0\2" * (6 << 20)),
+    ],
+    ids=["zeros in a GIF", "blocks of a byte", "marks without an end", "segments"],
+)
+def test_a_file_made_to_waste_time_is_left_to_the_reader(
+    look: Callable[[Pieces], None], data: bytes
+) -> None:
+    with pytest.raises(Enough):
+        look(Pieces(io.BytesIO(data), len(data)))
 
 
 def test_a_file_of_many_gigabytes_costs_few_reads(tmp_path: Path) -> None:
