@@ -34,10 +34,10 @@ DropBox may delete.  It is done only with --yes.
 Run it on the machine that has OMERO's files, as the user that OMERO.server runs as.
 What it could not look at, for instance on another machine, is listed.
 
-Exit codes: 0 all agree; 1 something does not agree; 2 wrong arguments; 3 the grid
-cannot be reached; 4 the journal cannot be read; 5 OMERO is down: what was found so
-far is in FILE; 10 nothing is wrong where it looked, but it could not look at
-everything; 130 interrupted
+Exit codes: 0 all agree; 1 something does not agree; 2 wrong arguments, or no
+room for FILE; 3 the grid cannot be reached; 4 the journal cannot be read; 5 OMERO is
+down: what was found so far is in FILE; 10 nothing is wrong where it looked, but it
+could not look at everything; 130 interrupted
 """
 
 UNSEEN = 10  # the exit code

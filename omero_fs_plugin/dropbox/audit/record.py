@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.names import printable
 from omero_fs_plugin.room import temporary
 
@@ -43,19 +43,20 @@ class Record:
     def fresh(cls, of: str, now: float) -> Record:
         """One that ends with this process.
 
-        `of` says what is audited; `now`: s since the epoch.  Raises FsError if there is no room.
+        `of` says what is audited; `now`: s since the epoch.  Raises ConfigurationError if there is
+        no room.
         """
         try:
             return _begun(tempfile.TemporaryFile(dir=temporary()), of, now, _TEMPORARY)
         except OSError as error:
-            raise FsError(f"{_TEMPORARY}: {error.strerror}") from error
+            raise ConfigurationError(f"{_TEMPORARY}: {error.strerror}") from error
 
     @classmethod
     def at(cls, path: str, of: str, now: float) -> Record:
         """In the file at `path`: it goes on with what is there, or begins anew after an end.
 
-        Raises ConfigurationError if the file cannot be used, or is that of another audit, and
-        FsError if there is no room for it.
+        Raises ConfigurationError if the file cannot be used, there is no room for it, or it is that
+        of another audit.
         """
         import fcntl  # here, so that the rest of the module can be imported anywhere
 
@@ -125,7 +126,7 @@ class Record:
             self.file.close()
 
     def _write(self, values: Mapping[str, Any], *, flush: bool = False) -> None:
-        """Raises FsError if its disk is full, say."""
+        """Raises ConfigurationError if its disk is full, say."""
         try:
             self.file.write(json.dumps(values).encode() + b"\n")  # ASCII: surrogates are escaped
             if flush:
@@ -133,9 +134,9 @@ class Record:
         except OSError as error:
             raise self._cannot(error) from error
 
-    def _cannot(self, error: OSError) -> FsError:
+    def _cannot(self, error: OSError) -> ConfigurationError:
         then = "" if self.shown == _TEMPORARY else "; later the same command goes on"
-        return FsError(f"{self.shown}: {error.strerror}{then}")
+        return ConfigurationError(f"{self.shown}: {error.strerror}{then}")
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         """Those written so far.  They are read beside what is written: no order is disturbed."""

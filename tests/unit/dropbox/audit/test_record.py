@@ -145,7 +145,7 @@ def test_no_room_for_it_is_one_line_and_it_goes_on_later(tmp_path: Path, kept: b
         "import resource, sys\n"
         "from omero_fs_plugin.dropbox.audit.findings import Finding, Kind\n"
         "from omero_fs_plugin.dropbox.audit.record import Record\n"
-        "from omero_fs_plugin.errors import FsError\n"
+        "from omero_fs_plugin.errors import ConfigurationError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "at = sys.argv[1]\n"
         "record = Record.at(at, '/opt/omero', 1.0) if at else Record.fresh('/opt/omero', 1.0)\n"
@@ -153,7 +153,7 @@ def test_no_room_for_it_is_one_line_and_it_goes_on_later(tmp_path: Path, kept: b
         "    for number in range(10_000):\n"
         "        record.add(Finding(Kind.GHOST, 'x' * 100, 'why'))\n"
         "        record.mark('ghosts', number + 1)\n"
-        "except FsError as error:\n"
+        "except ConfigurationError as error:\n"
         "    print(error)\n"
         "record.close()\n"
     )
