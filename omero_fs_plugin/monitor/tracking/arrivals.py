@@ -14,7 +14,7 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
-from .lanes import OWN, Heaps, Scans, is_there
+from .lanes import OWN, Heaps, Held, Scans, is_there
 from .line import Line, is_temporary
 from .tree import MAYBE, NEVER, Arrival, Directory
 
@@ -72,9 +72,12 @@ class Arrivals:
         self._tell = tell
         self._timing = timing
         self._heaps = Heaps()
+        self._scans = scans
         self._line = Line(scans)
-        # Files that a scan met, of which the kernel will be asked, and when (s) at the latest.
-        self._met: list[tuple[float, Arrival]] = []
+        # Files that a scan met, of which the kernel will be asked, and those of which it has said
+        # that they were closed: when (s) at the latest they are looked at, and that they are held.
+        self._met: list[tuple[float, Arrival, Held]] = []
+        self._asked: list[tuple[float, Arrival, Held]] = []
         self._waited = 0.0  # s; how long we had waited for file systems below at the last step
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
         self.calm = False  # little is going on: a known file that was closed is told at once
@@ -88,6 +91,7 @@ class Arrivals:
         self._heaps.clear()
         self._line.clear()
         self._met.clear()
+        self._asked.clear()
         self._moves.clear()
         self._recent.clear()
         self._racy.clear()
@@ -201,15 +205,26 @@ class Arrivals:
 
     def _meet(self, arrival: Arrival, *, asks: bool) -> None:
         if asks and not is_temporary(arrival.name):
-            self._met.append((arrival.due, arrival))
+            self._met.append((arrival.due, arrival, self._scans.hold(arrival.directory.lane)))
 
     def caught_up(self, now: float) -> None:
-        """All events were fed that had come by now: a file that a scan met and that was closed
-        since then is not taken for one whose close went unseen, and told twice."""
-        for due, arrival in self._met:
-            if arrival.due == due and due > now and is_there(arrival):
-                self._set_due(arrival, now)
-        self._met.clear()
+        """All events that had come by now were fed.
+
+        Only then the kernel is asked of a file, and after its answer once more all events are fed
+        before the file is told.  So its close is not taken for one that comes later.
+        """
+        asked, self._asked = self._asked, []
+        for due, arrival, held in asked:
+            if arrival.due == due and is_there(arrival):
+                self._set_due(arrival, min(due, now))
+            self._scans.release(held)
+        some, self._met = self._met[:AT_ONCE], self._met[AT_ONCE:]
+        for due, arrival, held in some:
+            waits = arrival.due == due and is_there(arrival)
+            if waits and self._was_closed(arrival, now):
+                self._asked.append((arrival.due, arrival, held))
+            else:
+                self._scans.release(held)
 
     def _compare(self, directory: Directory, name: bytes, now: float) -> None:
         if directory.lane != OWN and self._has_waited():
@@ -229,8 +244,8 @@ class Arrivals:
 
         `below_at`: the file systems below the root have no turn before.
         """
-        if self._met:
-            return -math.inf  # all events that have come are to be fed first
+        if self._met or self._asked:
+            return -math.inf  # all events that have come are to be fed
         own, below = self._heaps.own_due(), self._heaps.below_due()
         if self._line:
             own, below = min(own, self._line.own_due()), min(below, self._line.below_due())
@@ -319,8 +334,12 @@ class Arrivals:
             # The disk's clock may be that of another machine, and wrong.  So silence
             # that we saw counts as much as silence that is recorded.
             silent = max(entry.quiet, now - arrival.seen_at)
-            if silent < arrival.bound and not self._was_closed(arrival):
-                arrival.due = now + max(arrival.bound - silent, 0.01)
+            if silent < arrival.bound:
+                if self._was_closed(arrival, now):
+                    held = self._scans.hold(arrival.directory.lane)
+                    self._asked.append((arrival.due, arrival, held))
+                else:
+                    arrival.due = now + max(arrival.bound - silent, 0.01)
                 self._heaps.push(arrival)
                 return
         del directory.arrivals[name]
@@ -346,16 +365,19 @@ class Arrivals:
         """
         return directory.lane == OWN and bound < self._timing.silence
 
-    def _was_closed(self, arrival: Arrival) -> bool:
+    def _was_closed(self, arrival: Arrival, now: float) -> bool:
         """Whether the kernel says so of a file whose close may have been missed.
 
-        If it says that somebody writes it, the close is still to come.
+        Then it is due soon, see `caught_up`.  If the kernel says that somebody writes it, the
+        close is still to come.
         """
         if not self._asks_kernel(arrival.directory, arrival.bound):
             return False
         written = self.disk.written(arrival.directory.join(arrival.name))
         if written:
             arrival.bound = self._timing.silence
+        elif written is False:
+            arrival.bound, arrival.due = 0.0, now + self._timing.hold
         return written is False
 
     def _arrival(

@@ -19,6 +19,8 @@ from .tree import Arrival, Directory
 
 OWN = b""  # the lane of the root's own file system; the others have their mount point as name
 
+Held = tuple[bytes, int]  # the lane and the age of what was met
+
 
 class Scans:
     """The directories that wait for a scan, and whether silently: in each branch in their order.
@@ -33,7 +35,8 @@ class Scans:
         )
         self.age = 0  # of the youngest
         self._under_way: int | None = None  # the age of the one that is being scanned
-        # In each lane the ages, the oldest first, and how many have them; with the one under way
+        # In each lane the ages, the oldest first, and how many have them; also of the one that is
+        # under way, and of what is held
         self._ages: dict[bytes, OrderedDict[int, int]] = {}
 
     def __bool__(self) -> bool:
@@ -79,21 +82,33 @@ class Scans:
         return lane in self._lanes
 
     def waits_for(self, lane: bytes, age: float) -> bool:
-        """Whether something waits there, or is under way, that is so old or older."""
+        """Whether something waits there, is under way or is held, that is so old or older."""
         ages = self._ages.get(lane)
         return ages is not None and next(iter(ages)) <= age
 
-    def done(self, lane: bytes) -> None:
-        """The one of this lane that was under way has been scanned."""
-        age, self._under_way = self._under_way, None
+    def hold(self, lane: bytes) -> Held:
+        """Something that was met is not due yet; what `release` takes."""
+        age = self.age if self._under_way is None else self._under_way
+        self._count(lane, age)
+        return lane, age
+
+    def release(self, held: Held) -> None:
+        """It is due now, or nobody is about to tell it."""
+        lane, age = held
         ages = self._ages.get(lane)
-        if ages is None or age is None:
+        if ages is None or age not in ages:
             return
         ages[age] -= 1
         if not ages[age]:
             del ages[age]
             if not ages:
                 del self._ages[lane]
+
+    def done(self, lane: bytes) -> None:
+        """The one of this lane that was under way has been scanned."""
+        age, self._under_way = self._under_way, None
+        if age is not None:
+            self.release((lane, age))
 
     def lanes(self) -> list[bytes]:
         """Those in which something waits."""

@@ -22,8 +22,8 @@ class Line:
 
     Rule: a file goes when those before it have gone.  One with a temporary name goes at its `due`,
     because a rename may follow.  Any other goes as soon as the directories of its lane are scanned
-    that waited for that when it came, because they may hold what came earlier; and at its `due` in
-    any case.
+    that waited for that when it came, because they may hold what came earlier, and what they hold
+    is due; and at its `due` in any case.
     """
 
     def __init__(self, scans: Scans) -> None:
@@ -40,7 +40,7 @@ class Line:
 
     def is_free(self, lane: bytes) -> bool:
         """Whether a file with a usual name need not wait there."""
-        return lane not in self._lanes and not self._scans.waits(lane)
+        return lane not in self._lanes and not self._scans.waits_for(lane, math.inf)
 
     def append(self, arrival: Arrival, *, temporary: bool) -> None:
         """It comes last, and goes at its `due` at the latest."""

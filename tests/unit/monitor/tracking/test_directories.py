@@ -296,3 +296,20 @@ def test_a_file_that_a_scan_met_and_whose_events_are_still_to_come_is_told_once(
     assert told == [("Create", "d/a")]
     watched.wait(100)
     assert [one for one in watched.take() if one[0] != "System"] == []
+
+
+def test_a_file_that_was_closed_just_before_the_kernel_was_asked_is_told_once() -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    watched.disk.mkdirs(p("d"))
+    file = watched.disk.open(p("d/a"))
+    watched.feed()
+    watched.scan()
+    watched.feed()
+    watched.disk.write(file)
+    watched.disk.close(file)
+    watched.tracker.step(watched.disk.now)  # the kernel is asked, before these events are fed
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "d/a")]
+    watched.wait(100)
+    assert watched.take() == []
