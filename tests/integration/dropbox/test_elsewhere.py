@@ -238,7 +238,7 @@ def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started,
     elif how == "cut":
         first.line.heal()
     shared.until_known(*paths)
-    shared.assert_once(*paths)
+    shared.until_once(*paths)  # OMERO may carry out a call of the first one late
     if how != "killed":
         # It was told that it had lost its claims.
         assert first.process.wait(60) == 0
