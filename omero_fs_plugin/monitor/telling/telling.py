@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # The answer to a notification after which nothing waits is taken with the next event, or after this
 # time: to wake the thread for it costs as much as an event.  The files that were told are looked at
-# once more just then (arrivals.CONFIRM_ALONE), so one wake serves both.
+# once more just then (racy.CONFIRM_ALONE), so one wake serves both.
 LINGER = 0.2  # s
 # If it is wanted before, or has not come by then, we ask for it so soon, and from then on each time
 # after as long as we have asked so far, up to the longest.

@@ -4,6 +4,7 @@ Rule: pure.  Time, events and the disk are arguments, so tests need no real ones
 
 ``tracker`` decides, with ``arrivals`` (when to tell a file), ``watches`` (what is watched or
 polled) and ``comparison`` (the disk compared with ``tree``).  In ``lanes`` each file system has its
-turn, and in ``line`` a complete file waits for what came earlier.  ``picture`` has what a client
-knows.
+turn.  In ``line`` a complete file waits for what came earlier, ``met`` has files whose close may
+have gone unseen, and ``racy`` those that may be written again and look the same.  ``picture`` has
+what a client knows.
 """

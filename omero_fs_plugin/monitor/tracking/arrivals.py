@@ -6,7 +6,7 @@ Pure, except for the disk that it is given: `now` is an argument.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,8 +14,10 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
-from .lanes import OWN, Heaps, Held, Scans, is_there
+from .lanes import OWN, Heaps, Scans
 from .line import Line, is_temporary
+from .met import Met
+from .racy import Racy, to_keep
 from .tree import MAYBE, NEVER, Arrival, Directory
 
 # Renames whose second half has not come yet.
@@ -24,15 +26,6 @@ _MOVES_REMEMBERED = 64
 # then the last look saw that write.  If it comes sooner, this is not certain: two writes
 # in one tick of the disk's clock, 10 ms at most, may look the same.
 _LATE = 1.0
-# If a file was written less than this (s) before a look, it may be written once more and
-# still look the same.
-_TICK = 0.02
-# What such a file looks like is noted (see Arrivals.confirm) so long after it was told at the
-# earliest; together with the next event when the first has waited for longer, or without one, so
-# that a look serves several.
-CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.15, 0.2  # s
-# So many of these are remembered; those that are forgotten are told once more after a restart.
-_RACY = 10_000
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 # ... while directories wait for a scan, which is as much work: they may be others'.
@@ -72,26 +65,20 @@ class Arrivals:
         self._tell = tell
         self._timing = timing
         self._heaps = Heaps()
-        self._scans = scans
         self._line = Line(scans)
-        # Files that a scan met, of which the kernel will be asked, and those of which it has said
-        # that they were closed: when (s) at the latest they are looked at, and that they are held.
-        self._met: list[tuple[float, Arrival, Held]] = []
-        self._asked: list[tuple[float, Arrival, Held]] = []
+        self._met = Met(scans)
         self._waited = 0.0  # s; how long we had waited for file systems below at the last step
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
         self.calm = False  # little is going on: a known file that was closed is told at once
         # Files told while it was calm, and when (s), or when written since; the oldest first.
         self._recent: OrderedDict[tuple[Directory, bytes], float] = OrderedDict()
-        # Files told so soon after a write that one more write may look the same, and when (s)
-        self._racy: deque[tuple[float, Directory, bytes, Identity]] = deque(maxlen=_RACY)
+        self._racy = Racy()
 
     def clear(self) -> None:
         """Forgets everything that waits or is on its way."""
         self._heaps.clear()
         self._line.clear()
         self._met.clear()
-        self._asked.clear()
         self._moves.clear()
         self._recent.clear()
         self._racy.clear()
@@ -191,7 +178,7 @@ class Arrivals:
         elif known is None or known == MAYBE:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
-                path, identity, doubted = directory.join(name), _to_keep(entry), known == MAYBE
+                path, identity, doubted = directory.join(name), to_keep(entry), known == MAYBE
                 self._tell(Tell(EventType.CREATE, path, identity=identity, doubted=doubted))
                 directory.files[name] = entry.identity
                 return True
@@ -205,26 +192,13 @@ class Arrivals:
 
     def _meet(self, arrival: Arrival, *, asks: bool) -> None:
         if asks and not is_temporary(arrival.name):
-            self._met.append((arrival.due, arrival, self._scans.hold(arrival.directory.lane)))
+            self._met.add(arrival)
 
     def caught_up(self, now: float) -> None:
-        """All events that had come by now were fed.
-
-        Only then the kernel is asked of a file, and after its answer once more all events are fed
-        before the file is told.  So its close is not taken for one that comes later.
-        """
-        asked, self._asked = self._asked, []
-        for due, arrival, held in asked:
-            if arrival.due == due and is_there(arrival):
-                self._set_due(arrival, min(due, now))
-            self._scans.release(held)
-        some, self._met = self._met[:AT_ONCE], self._met[AT_ONCE:]
-        for due, arrival, held in some:
-            waits = arrival.due == due and is_there(arrival)
-            if waits and self._was_closed(arrival, now):
-                self._asked.append((arrival.due, arrival, held))
-            else:
-                self._scans.release(held)
+        """All events that had come by now were fed, see Met."""
+        if self._met:
+            for arrival in self._met.caught_up(lambda one: self._was_closed(one, now)):
+                self._set_due(arrival, min(arrival.due, now))
 
     def _compare(self, directory: Directory, name: bytes, now: float) -> None:
         if directory.lane != OWN and self._has_waited():
@@ -244,7 +218,7 @@ class Arrivals:
 
         `below_at`: the file systems below the root have no turn before.
         """
-        if self._met or self._asked:
+        if self._met:
             return -math.inf  # all events that have come are to be fed
         own, below = self._heaps.own_due(), self._heaps.below_due()
         if self._line:
@@ -286,27 +260,19 @@ class Arrivals:
 
     def confirm_due(self) -> float:
         """When to call `confirm` if there is a turn anyway; inf if there is no need."""
-        return self._racy[0][0] + CONFIRM_AMONG if self._racy else math.inf
+        return self._racy.due()
 
     def confirm_latest(self) -> float:
         """When to wake for `confirm`, if nothing else happens before; inf if there is no need."""
-        return self._racy[0][0] + CONFIRM_ALONE if self._racy else math.inf
+        return self._racy.latest()
 
     def confirm(self, now: float, note: Callable[[Tell], None], *, all_: bool = False) -> None:
         """Notes what files look like that were told just after a write.
 
-        All events until `now` must have been fed: had such a file been written again, it
-        would be on its way.  So only where no events come it is looked at once more.  Until
-        this is noted, a restart tells the file once more.
-        `all_`: also those that are not due yet, and however many there are.
+        As Racy.certain.  Only where no events come each is looked at once more.  Until it is
+        noted, a restart tells the file once more.
         """
-        for _ in range(len(self._racy) if all_ else min(len(self._racy), AT_ONCE)):
-            if not all_ and self._racy[0][0] + CONFIRM > now:
-                return
-            _, directory, name, identity = self._racy.popleft()
-            told = directory.alive and directory.files.get(name) == identity
-            if not told or name in directory.arrivals:
-                continue
+        for directory, name, identity in self._racy.certain(now, all_=all_):
             path = directory.join(name)
             if directory.descriptor is not None or self._looks_as(path, identity, directory.lane):
                 note(Tell(EventType.MODIFY, path, identity=identity))
@@ -315,7 +281,7 @@ class Arrivals:
         if lane != OWN and self._has_waited():
             return False  # it is told once more after a restart
         entry = self.disk.look(path)
-        return entry is not None and entry.identity == identity and _to_keep(entry) == identity
+        return entry is not None and entry.identity == identity and to_keep(entry) == identity
 
     def _settle(self, arrival: Arrival, now: float) -> None:
         directory, name = arrival.directory, arrival.name
@@ -336,8 +302,7 @@ class Arrivals:
             silent = max(entry.quiet, now - arrival.seen_at)
             if silent < arrival.bound:
                 if self._was_closed(arrival, now):
-                    held = self._scans.hold(arrival.directory.lane)
-                    self._asked.append((arrival.due, arrival, held))
+                    self._met.closed(arrival)
                 else:
                     arrival.due = now + max(arrival.bound - silent, 0.01)
                 self._heaps.push(arrival)
@@ -348,7 +313,7 @@ class Arrivals:
             return  # the event is older than the look after which the client was told
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         path, doubted = directory.join(name), directory.files.get(name) == MAYBE
-        keep = _to_keep(entry)
+        keep = to_keep(entry)
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
         if self.calm:
@@ -356,7 +321,7 @@ class Arrivals:
             self._recent[directory, name] = now
             self._recent.move_to_end((directory, name))
         if keep == NEVER:
-            self._racy.append((now, directory, name, entry.identity))
+            self._racy.add(directory, name, entry.identity, now)
 
     def _asks_kernel(self, directory: Directory, bound: float) -> bool:
         """Whether the kernel is asked if a file was closed.
@@ -368,7 +333,7 @@ class Arrivals:
     def _was_closed(self, arrival: Arrival, now: float) -> bool:
         """Whether the kernel says so of a file whose close may have been missed.
 
-        Then it is due soon, see `caught_up`.  If the kernel says that somebody writes it, the
+        Then it is due soon, see Met.  If the kernel says that somebody writes it, the
         close is still to come.
         """
         if not self._asks_kernel(arrival.directory, arrival.bound):
@@ -454,9 +419,3 @@ class Arrivals:
 
     def _burst_due(self, arrival: Arrival, now: float) -> float:
         return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)
-
-
-def _to_keep(entry: Entry) -> Identity:
-    """What to compare the file with after a restart, when the kernel's events are lost."""
-    racy = entry.kind is Kind.FILE and 0 < entry.quiet < _TICK
-    return NEVER if racy else entry.identity

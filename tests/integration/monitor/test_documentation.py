@@ -19,7 +19,8 @@ from omero_fs_plugin.monitor import servants
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.telling import gathering, outbox
-from omero_fs_plugin.monitor.tracking.arrivals import CONFIRM_ALONE, Timing
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.racy import CONFIRM_ALONE
 from tests import CHECKOUT
 
 from .test_restart import Process

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from omero_fs_plugin.monitor.tracking.arrivals import CONFIRM, Timing
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.racy import CONFIRM
 from omero_fs_plugin.monitor.tracking.tree import NEVER
 
 from .fake_disk import ROOT, FakeDisk, Watched, p
