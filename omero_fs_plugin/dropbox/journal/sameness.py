@@ -65,15 +65,15 @@ class Sameness(Rows):
 
     def under_another_path(
         self, found: Sequence[Found], user_of: Callable[[str], str | None] | None = None
-    ) -> set[str]:
-        """Those of `found` that are in an open fileset just as they are, under another path.
+    ) -> dict[str, str]:
+        """Those of `found` that are in an open fileset just as they are, and their paths there.
 
         Their directory was renamed, or they have several names.  If they are renamed, that
         fileset ends because they are gone.  So nothing is known of them before its end.
         `user_of` is as for `known`.
         """
         newest = self._newest(found, user_of).items()
-        return {path for path, (state, was) in newest if state in OPEN and was != path}
+        return {path: was for path, (state, was) in newest if state in OPEN and was != path}
 
     def _newest(
         self, found: Sequence[Found], user_of: Callable[[str], str | None] | None

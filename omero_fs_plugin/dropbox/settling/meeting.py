@@ -149,7 +149,9 @@ class Meeting:
                         self._settler.check(met.path, met.stat, now)
                 known = self._journal.known(fresh, self._places.user_of)
                 # The fileset that a file is open in ends if the file was moved: look after that.
-                underway = [met for met in fresh if known.get(met.path) in _UNDER_WAY]
+                underway = [
+                    met for met in fresh if known.get(met.path) in (*_UNDER_WAY, State.WAITING)
+                ]
                 moved = self._journal.under_another_path(underway, self._places.user_of)
                 news = [
                     met
@@ -164,6 +166,11 @@ class Meeting:
                 for met in news:
                     if met not in refused:
                         self._files.stir(met, now)
+                for met in news:
+                    # What waits for another file of its set is looked at for no other reason.
+                    former = moved.get(met.path)
+                    if former is not None and former not in self._settler:
+                        self._files.stir(Found(former, met.stat), now)
             self._follow(new)
 
     def unaccounted(self, files: Sequence[tuple[str, os.stat_result]]) -> list[Found]:

@@ -109,7 +109,9 @@ class Resting:
             self._lots.add(found, user, root, now)
         return sum(map(len, handed_on.values()))
 
-    def _opened(self, at_rest: Mapping[str, FileStat]) -> tuple[dict[str, Fileset], set[str]]:
+    def _opened(
+        self, at_rest: Mapping[str, FileStat]
+    ) -> tuple[dict[str, Fileset], Mapping[str, str]]:
         """The open filesets of files at rest: each has one, or is accounted for.
 
         Also the files that are in an open fileset under another path.

@@ -498,3 +498,39 @@ def test_one_that_grows_for_ever(stored: Whole) -> None:
         ended.set()
         writer.join()
     until_once(stored, store)
+
+
+@pytest.mark.parametrize(
+    "what", ["0/0.0", "0/.zarray", "0", ""], ids=lambda what: what or "its top"
+)
+def test_what_may_not_be_read_for_a_while(stored: Whole, tmp_path: Path, what: str) -> None:
+    """It waits and says why, nobody else does, and no other event is needed once it is mended."""
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    aside = image(tmp_path / "aside.zarr", levels=2)
+    aside.write()
+    shut = aside.top / what
+    rights = shut.stat().st_mode & 0o777
+    # A directory without rights of its own cannot be moved to another one.
+    store = image(stored.watch_dir / "amy" / "a.zarr", levels=2)
+    aside.top.rename(store.top)
+    shut = store.top / what
+    shut.chmod(0)
+
+    def why() -> str:
+        rows = [r.reason for r in stored.journal.select() if r.path == str(store.path) and r.reason]
+        left = [v for k, v in stored.dropbox.figures().items() if k.startswith(f"left.{store.top}")]
+        return "; ".join((*rows, *left))
+
+    stored.until("it says why", lambda: "Permission denied" in why())
+    stored.until_known(stored.drop("beside.tif", user="zak"))
+    assert in_omero(stored, store) == []
+    shut.chmod(rights)
+    stored.until(
+        "it is imported",
+        lambda: [r for r in stored.journal.select(State.IMPORTED) if r.path == str(store.path)],
+        patience=20.0,
+    )
+    assert_alone(stored, store)
+    assert len(in_omero(stored, store)) == 1
+    stored.until("nothing is told any more", lambda: not why())

@@ -215,6 +215,39 @@ def _with_planes(to: Path) -> None:
     samples.ome_companion_above(to)
 
 
+@pytest.mark.parametrize("whose", ["amy", "zak"])
+@pytest.mark.parametrize("make", [samples.ome_companion, samples.ome_tiff_set])
+def test_a_set_that_waits_is_moved_with_its_directory(
+    whole: Whole, tmp_path: Path, make: Callable[[Path], None], whose: str
+) -> None:
+    """Twice, the second time perhaps to another user; then its last file comes."""
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    make(aside)
+    names = sorted(path.name for path in aside.iterdir())
+    last = (aside / names[-1]).rename(tmp_path / names[-1])
+    at = aside.rename(whole.watch_dir / "amy" / "Set")
+
+    def waits() -> bool:
+        rows = [row for row in whole.journal.select(State.WAITING) if row.path.startswith(f"{at}/")]
+        return bool(rows) and all(row.reason for row in rows)
+
+    for to in (whole.watch_dir / "amy" / "set", whole.watch_dir / whose / "eine Größe/set"):
+        whole.until("it waits", waits)
+        to.parent.mkdir(exist_ok=True)
+        at = at.rename(to)
+    whole.until("it waits there", waits)
+    last.rename(at / last.name)
+    whole.until_known(at / names[0])
+    whole.dropbox.rescanner.ask()
+    whole.until_known(whole.drop("last.tif", user="zak"))
+    whole.until_settled()
+    (found,) = [fileset for fileset in whole.filesets(at / names[0]) if fileset.images]
+    assert sorted(Path(path).name for path in found.paths) == names
+    counts = whole.journal.counts()
+    assert counts[State.IMPORTED] == 2 and counts[State.FAILED] == 0
+
+
 def test_a_store_whose_files_come_in_any_order(stored: Whole, tmp_path: Path) -> None:
     """Chunks before their metadata, and what was never to be in it taken away again."""
     chance = random.Random(5)

@@ -303,11 +303,13 @@ class TestKnown:
         journal.settled({fileset.id: was.stat})
         now = replace(was, path="/dropbox/amy/day 2/a.tif")
         assert journal.known([now]) == {now.path: State.QUEUED}
-        assert journal.under_another_path([was, now, found("b.tif", inode=9)]) == {now.path}
-        assert journal.under_another_path([]) == set()
+        assert journal.under_another_path([was, now, found("b.tif", inode=9)]) == {
+            now.path: was.path
+        }
+        assert journal.under_another_path([]) == {}
         journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
         assert journal.known([now]) == {}
-        assert journal.under_another_path([now]) == set()
+        assert journal.under_another_path([now]) == {}
 
     def test_what_another_user_had_under_another_path_does_not_count(
         self, journal: Journal
@@ -318,7 +320,7 @@ class TestKnown:
         now = replace(was, path="/dropbox/zak/day 1/a.tif")
         user_of = {was.path: "amy", now.path: "zak"}.get
         assert journal.known([was, now], user_of) == {was.path: State.WAITING}
-        assert journal.under_another_path([now], user_of) == set()
+        assert journal.under_another_path([now], user_of) == {}
         nobodys = replace(was, path="/elsewhere/a.tif")
         assert journal.known([nobodys], user_of) == {nobodys.path: State.WAITING}
         # A person has handed it over for zak.
