@@ -57,7 +57,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--before",
         metavar="DIR",
-        help="the tree of an earlier commit, whose FSServer runs where files come one by one",
+        help="the tree of an earlier commit, whose FSServer runs beside in some",
     )
     parsed = parser.parse_args(given)
     at_least_one(parser, parsed, "repeat")
@@ -109,11 +109,11 @@ def _run_workloads(
                 {
                     one.name: []
                     for one in contenders
-                    if not one.one_by_one or workload.name in report.AS_BEFORE
+                    if not one.only or workload.name in one.only
                 },
             )
             for contender in _in_turn(contenders, number):
-                if contender.one_by_one and workload.name not in report.AS_BEFORE:
+                if contender.only and workload.name not in contender.only:
                     continue
                 outcome = runs.run(workload, contender, scratch, count)
                 repetitions[contender.name].append(outcome)
@@ -136,7 +136,7 @@ def _run_standing(
     runs.walk(root)  # so the kernel knows the new files equally well for every contender
     for number in range(options.repeat):
         for contender in _in_turn(contenders, number):
-            if contender.one_by_one or (number and contender is not FSSERVER):
+            if contender.only or (number and contender is not FSSERVER):
                 continue  # no goal needs it, and omero-dropbox starts for a minute and a half
             one = runs.stand(contender, scratch, root, files)
             results.standing.setdefault(contender.name, []).append(one)
@@ -174,7 +174,7 @@ def _run_cycles(
 ) -> None:
     say("\ncreate, start, stop, destroy")
     for contender in contenders:
-        if contender.server and not contender.one_by_one:
+        if contender.server and not contender.only:
             one = runs.cycle(contender, scratch, quick=options.quick)
             results.cycles[contender.name] = one
             say(f" {contender.name}  {one.cycles} in {one.seconds:.1f} s, left: {one.left}")

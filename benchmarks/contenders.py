@@ -55,7 +55,7 @@ class Contender:
     server: tuple[str, ...] = ()  # command; empty: the listener itself watches
     adapter: str = ""  # of the server
     properties: Mapping[str, str] = field(default_factory=dict)
-    one_by_one: bool = False  # runs only where files come one by one
+    only: tuple[str, ...] = ()  # the workloads that it is for; empty: all there is
 
 
 FSSERVER = Contender(
@@ -66,11 +66,13 @@ FSSERVER = Contender(
     {"Ice.Admin.ServerId": "FSServer"},
 )
 BEFORE = "FSServer before"
+# Workloads in which a file is to cost hardly more CPU than before
+AS_BEFORE = ("one-by-one", "seldom", "burst", "tar", "rsync")
 LEAST = replace(
     FSSERVER,
     name="least over Ice",
     server=(sys.executable, "-m", "benchmarks.least"),
-    one_by_one=True,
+    only=("one-by-one", "seldom"),
 )
 WATCHDOG = Contender("watchdog", "watchdog")
 INOTIFY = Contender("inotify", "inotify")
@@ -94,7 +96,7 @@ def omero_dropbox(python: str) -> Contender:
 def before(tree: str) -> Contender:
     """FSServer of an earlier commit, whose files are in `tree`."""
     command = ("env", "-C", tree, sys.executable, "-m", "omero_fs_plugin.monitor.server")
-    return replace(FSSERVER, name=BEFORE, server=command, one_by_one=True)
+    return replace(FSSERVER, name=BEFORE, server=command, only=AS_BEFORE)
 
 
 class Running:

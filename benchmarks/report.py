@@ -21,8 +21,7 @@ RIVAL = "omero-dropbox"
 # While nothing else happens, a file is told this soon after its close.
 SOON, SOON_MS = ("one-by-one", "seldom", "rewrite"), 5.0
 
-# Workloads in which a file is to cost no more than 10 % more CPU than before
-AS_BEFORE, AT_MOST = ("one-by-one", "seldom"), 1.1
+AT_MOST = 1.1  # times as much CPU for a file as before
 
 Repetitions = dict[str, list[Outcome]]  # contender -> one Outcome for each repetition
 

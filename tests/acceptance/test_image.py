@@ -305,7 +305,13 @@ _HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("kind", _HOSTILE)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in ("lines", "terminal") else pytest.param(kind, marks=pytest.mark.long)
+        for kind in _HOSTILE
+    ],
+)
 def test_a_hostile_variable_is_one_line_at_most(image: Image, tmp_path: Path, kind: str) -> None:
     """It is in omero config, as the image puts it there, and in the environment."""
     made = tmp_path / "made"
