@@ -12,7 +12,7 @@ import math
 # From an event to the look at all that came with it: a file's events come within that.
 FIRST = 0.0003  # s
 # From one look to the next at most, unless no event comes.
-LONGEST = 0.002  # s
+LONGEST = 0.01  # s
 # Events a second.  A new file has two or three.  Up to FEW each file has a look of its own.  From
 # there to MANY the time between two looks grows from FIRST to LONGEST.
 FEW, MANY = 300.0, 1200.0
