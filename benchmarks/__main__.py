@@ -106,11 +106,7 @@ def _run_workloads(
             # In the order of the report, whichever contender begins.
             repetitions = results.workloads.setdefault(
                 workload.name,
-                {
-                    one.name: []
-                    for one in contenders
-                    if not one.only or workload.name in one.only
-                },
+                {one.name: [] for one in contenders if not one.only or workload.name in one.only},
             )
             for contender in _in_turn(contenders, number):
                 if contender.only and workload.name not in contender.only:
