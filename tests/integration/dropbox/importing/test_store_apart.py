@@ -25,6 +25,8 @@ from omero_fs_plugin.dropbox.importing import activity, store_importer
 from omero_fs_plugin.dropbox.importing.apart import job
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers import DiskAway
+from omero_fs_plugin.dropbox.importing.leftovers import Leftovers
+from omero_fs_plugin.dropbox.importing.pool import SessionPool
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -157,6 +159,12 @@ class Apart(Stored):
         registered = self.reader == PIXEL_BUFFER
         there = self.in_omero(dropped.path) if registered else self.images_of(dropped)
         return self.row_of(dropped), there, 1
+
+    def _sweep(self) -> None:
+        """As DropBox does from time to time: an empty fileset of a late call goes."""
+        pool = SessionPool(self.omero)
+        Leftovers(self.journal, self.omero, pool, self.watch, lambda _: "").sweep()
+        pool.tidy(everything=True)
 
     def made(self, top: Path, zarr: int, seed: int) -> Store:
         """A store that no other one equals."""
