@@ -45,6 +45,16 @@ def in_repository(whole: Whole, path: Path) -> Path:
     return found
 
 
+def in_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OMERO and the disk are asked for a row or two at a time."""
+    for module in (filesets, ghosts, inventory):
+        monkeypatch.setattr(module, "MOST", 2)
+    for module in (filesets, inventory):
+        monkeypatch.setattr(module, "FILES", 2)
+    for module in (strays, directories):
+        monkeypatch.setattr(module, "_AT_ONCE", 1)
+
+
 def audited(run: Run, *options: object) -> tuple[int, dict[str, Any]]:
     """The exit code, and what it says as JSON, which is as documented."""
     code, lines = run("audit", *PACE, "--json", *options)
@@ -229,12 +239,7 @@ def test_all_damage_is_found_and_nothing_else(
     assert f"zak: {files['gone']} (fileset " in text
 
     # Pages of two rows show the same as one page.
-    for module in (filesets, ghosts, inventory):
-        monkeypatch.setattr(module, "MOST", 2)
-    for module in (filesets, inventory):
-        monkeypatch.setattr(module, "FILES", 2)
-    for module in (strays, directories):
-        monkeypatch.setattr(module, "_AT_ONCE", 1)
+    in_small_pages(monkeypatch)
     _, again = audited(run)
     assert _as_found(again) == _as_found(told)
     _repairs(site, run, told)
@@ -378,12 +383,7 @@ def test_a_tree_that_changes_while_an_audit_is_broken_off(
     site.until_settled()
     site.stop_dropbox()
     later(monkeypatch)
-    for module in (filesets, ghosts, inventory):
-        monkeypatch.setattr(module, "MOST", 2)
-    for module in (filesets, inventory):
-        monkeypatch.setattr(module, "FILES", 2)
-    for module in (strays, directories):
-        monkeypatch.setattr(module, "_AT_ONCE", 1)
+    in_small_pages(monkeypatch)
     stray, nothings = site.watch_dir / "amy" / "stray.tif", repository(site) / "a" / "b"
     copy = in_repository(site, uploaded[0])
 
