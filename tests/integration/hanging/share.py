@@ -14,10 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omero_fs_plugin.filesystems import TABLE, parse
+
 from .server import unmount
 
 TOP = Path(__file__).parents[3]
 PATIENCE = 20.0  # s; a request that must come has come by then
+
+
+def is_mounted(point: Path) -> bool:
+    """As the kernel's table has it; a share whose server has just died cannot be asked."""
+    table = Path(TABLE).read_bytes()
+    return os.fsencode(point) in {mount.point for mount in parse(table)}
 
 
 class Waiting(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .share import Share
+from .share import Share, is_mounted
 
 PATIENCE = 20.0  # s
 
@@ -168,7 +168,7 @@ def test_nobody_waits_and_nothing_is_left_once_it_is_closed(share: Share) -> Non
     share.close()
     look.end()
     assert look.error is not None and look.error.errno in (errno.ECONNABORTED, errno.ENOTCONN)
-    assert not share.point.is_mount()
+    assert not is_mounted(share.point)
 
 
 def test_it_ends_with_its_test(tmp_path: Path) -> None:
@@ -186,6 +186,6 @@ os.kill(os.getpid(), 9)
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "behind"), str(point)])
     process.wait(PATIENCE)  # its thread too: whoever is killed ends when the last thread has
     end = time.monotonic() + PATIENCE
-    while point.is_mount():
+    while is_mounted(point):
         assert time.monotonic() < end
         time.sleep(0.05)
