@@ -159,6 +159,11 @@ DIRECTORIES = (
 )
 
 
+def kind_of(name: SystemName) -> str:
+    """What such a name is, in plain text."""
+    return name.maker.replace("``", "")
+
+
 def any_of(names: tuple[SystemName, ...]) -> re.Pattern[str]:
     """Matches a whole name, case-folded, that is one of `names`."""
     return re.compile(_either([one.pattern for one in names]) + r"\Z", re.DOTALL)

@@ -11,6 +11,7 @@ from . import Line, Subject, ok, warning
 
 ABOUT = "Bio-Formats"
 READING = "reading files"
+STORES = "OME-Zarr"
 _JARS = BY_NAME["bioformatsJars"].key
 _WITHOUT = "files are grouped only by signatures, and files that these cannot group are held"
 
@@ -32,6 +33,14 @@ def bioformats(subject: Subject) -> Iterator[Line]:
         yield warning(ABOUT, f"{what}: {_WITHOUT}", remedy)
     else:
         yield ok(ABOUT, f"from {found.source}, with {found.jvm}")
+
+
+def stores(subject: Subject) -> Iterator[Line]:
+    """What becomes of OME-Zarr: few OMERO.servers can read it, so it is no fault if this cannot."""
+    from omero_fs_plugin.dropbox.grouping.bioformats.serving import ServerJars
+
+    found = ServerJars(subject.settings.bioformats_jars, str(subject.omerodir))
+    yield ok(STORES, found.told())
 
 
 def reading(subject: Subject) -> Iterator[Line]:

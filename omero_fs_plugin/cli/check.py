@@ -255,6 +255,7 @@ def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check
         Check(machines.ABOUT, partial(machines.importers, subject)),
         Check(machines.ABOUT_FSSERVERS, partial(machines.fsservers, subject, running)),
         Check("Bio-Formats", partial(java.bioformats, subject)),
+        Check(java.STORES, partial(java.stores, subject)),
         Check(java.READING, partial(java.reading, subject)),
         Check("port", partial(grid.router, subject, running=not running.away)),
         Check("mail", partial(mail.mail, subject)),

@@ -15,6 +15,7 @@ from omero_fs_plugin.dropbox.situation import standing, without_paths
 from omero_fs_plugin.dropbox.watching.rescan import top as listed
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable
+from omero_fs_plugin.stores import is_store
 
 from .below import above, all_below
 from .disks import Disks, Silent
@@ -146,7 +147,7 @@ def _count(
             seen.id,
             {
                 "id": seen.id,
-                "path": path,
+                "path": seen.path if is_store(seen.path) else path,
                 "stand": stand,
                 "reason": without_paths(stands.what, seen.files, seen.root),
                 "remedy": stands.remedy,

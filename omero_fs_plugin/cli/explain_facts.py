@@ -9,7 +9,14 @@ from omero_fs_plugin.config.settings import Rule, Settings, is_by_owner
 from omero_fs_plugin.dropbox.journal.glance import Glance
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing, without_paths
+from omero_fs_plugin.dropbox.situation import (
+    Stand,
+    Standing,
+    lasting,
+    remedy_for,
+    standing,
+    without_paths,
+)
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable
 
@@ -58,7 +65,7 @@ def of_file(
             **whose(path, settings, disks),
             "stand": "passed over",
             "reason": why,
-            "remedy": "",
+            "remedy": remedy_for(why),
         }
     ours = whose(path, settings, disks)
     if why := users.why_none(ours["user"]):

@@ -9,6 +9,7 @@ from typing import Any
 from omero_fs_plugin.dropbox.situation import lasting
 from omero_fs_plugin.names import several
 from omero_fs_plugin.site import printable
+from omero_fs_plugin.stores import is_store
 
 from .columns import Line
 from .history import day_and_time
@@ -29,7 +30,8 @@ def lines(found: dict[str, Any]) -> Iterator[Line]:
     if "id" in found:
         number = len(found["files"])
         what = "a plate" if found["plate"] else "a fileset"
-        yield f"  journal:  id {found['id']}, {what} of {several(number, 'file')}"
+        of = several(number, "file") if not is_store(found["files"][0]) else "a whole directory"
+        yield f"  journal:  id {found['id']}, {what} of {of}"
         if number > 1:
             for path in found["files"][:_SHOWN]:
                 yield (" " * 12, at(path))

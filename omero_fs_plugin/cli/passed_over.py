@@ -123,8 +123,12 @@ class Users:
 
 def _of_what(name: str, rule: Rule, known: tuple[system_names.SystemName, ...]) -> str:
     """What keeps this name out, in words."""
-    system = any(system_names.any_of((one,)).match(name.casefold()) for one in known)
-    if name.startswith(".") or (rule.ignore_sys_files and system):
+    system = next(
+        (one for one in known if system_names.any_of((one,)).match(name.casefold())), None
+    )
+    if system is not None and (name.startswith(".") or rule.ignore_sys_files):
+        return f"a system file (omero.fs.ignoreSysFiles): {system_names.kind_of(system)}"
+    if name.startswith("."):
         return "a system file (omero.fs.ignoreSysFiles)"
     alone = Filter(b"/", blacklist=rule.blacklist)
     raw = os.fsencode(name)

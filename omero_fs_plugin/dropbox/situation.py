@@ -35,12 +35,16 @@ UNDER_WAY = (Stand.IMPORTING, Stand.QUEUED, Stand.SETTLING)
 
 # The reasons of a file that is not whole, as ``grouping`` gives them.
 _NOT_WHOLE = (
-    r"cut short|: it is empty$|not written (yet|to its end)|has no end yet|is not whole"
-    r"|, and the file has \d+ bytes$|promises \d+ bytes of it"
+    r"cut short|: it is empty$|not written (yet|to its end)|has no end( yet)?$|is not whole"
+    r"|, and the file has \d+ bytes$|promises \d+ bytes of it|, and (\d+|none) are there$"
+    r"|(names no image|does not (say|name) (yet )?.*|has none of its series)( yet)?$"
+    r"|its (XML|JSON) cannot be read"
 )
+# The reasons of a file that others are to come for.
+_NOT_THERE = r"^waits for |are not there( yet)?$"
 
 # Who mends the files need do nothing else: DropBox meets them anew.
-_BY_ITSELF = rf"^waits for |{_NOT_WHOLE}|and it is tried again$"
+_BY_ITSELF = rf"{_NOT_THERE}|{_NOT_WHOLE}|and it is tried again$"
 
 _STAYS = ": may not be removed: "  # of an original that was imported
 
@@ -58,7 +62,16 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"[Qq]uota exceeded", "a quota is used up: make room, or have it raised"),
     (r"Read-only file system", "it is mounted read-only: is that meant? `mount` tells"),
     (r"^waits for .*, which is (in its quiet period|not there)|^waits for the end of an", ""),
-    (r"^waits for ", "copy the missing files there"),
+    (_NOT_THERE, "copy the missing files there"),
+    (
+        r"^held: .*OMEZarrReader",
+        "an admin adds one that can read it, and restarts OMERO: docs/sets.rst",
+    ),
+    (
+        r"omero\.fs\.ignoreSysFiles.* under way",
+        "who copies it renames it at the end; if nobody copies any more, rename it",
+    ),
+    (r"no metadata of OME-NGFF", "if no program writes it any more, export it as OME-Zarr"),
     (_NOT_WHOLE, "copy it again if no program is writing it any more"),
     (r"omero-fs\.toml", "mend the sidecar"),
     (r"^lies in no user's directory", "move it into the directory of its user"),
@@ -102,7 +115,7 @@ def standing(seen: Seen, settings: Settings, now: float) -> Standing:
     elif stand is Stand.HELD:
         remedy = remedy_for(seen.reason)
         # `waited` is 0 until the next time that DropBox counts, which may be a minute.
-        counted = seen.waited or re.search(f"^waits for |{_NOT_WHOLE}", seen.reason)
+        counted = seen.waited or re.search(f"{_NOT_THERE}|{_NOT_WHOLE}", seen.reason)
         if seen.state is State.WAITING and counted:
             deadline = max(0.0, settings.complete_timeout - seen.waited)
     elif stand is Stand.FAILED:

@@ -64,7 +64,8 @@ def test_a_directory_is_counted_as_the_journal_has_it(
     }
     assert sum(found["counts"].values()) == found["files"]
     reasons = {one["reason"]: one["for_example"] for one in found["passed_over"]}
-    assert reasons["a system file (omero.fs.ignoreSysFiles)"] == str(fates["Thumbs.db"])
+    made = "what Windows Explorer keeps of a directory"
+    assert reasons[f"a system file (omero.fs.ignoreSysFiles): {made}"] == str(fates["Thumbs.db"])
     assert [one["path"] for one in found["attention"]] == [str(fates["failed"])]
     assert told(run, "--user", "amy")["counts"] == found["counts"]
     code, lines = run("explain", home)

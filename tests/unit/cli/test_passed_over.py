@@ -52,7 +52,10 @@ def test_it_is_what_dropbox_passes_over(tmp_path: Path, properties: dict[str, st
 @pytest.mark.parametrize(
     ("name", "properties", "why"),
     [
-        ("Thumbs.db", {}, "a system file (omero.fs.ignoreSysFiles)"),
+        ("Thumbs.db", {}, "a system file (omero.fs.ignoreSysFiles): what Windows Explorer"),
+        ("a.tif.6EcE1dBa", {}, "files of a copy under way: the AWS command line and boto3"),
+        ("a.tif.part.minio", {}, "files of a copy under way: MinIO's mc and"),
+        (".zgroup", {}, ""),
         ("@eaDir/a.tif", {}, "lies in @eaDir: a system file"),
         ("a.tif", {"blacklist": ".tif"}, "on omero.fs.blacklist"),
         ("a.tif", {"whitelist": ".czi"}, "not on omero.fs.whitelist"),

@@ -133,6 +133,40 @@ def test_what_to_do_where_the_server_is_refused(reason: str, remedy: str) -> Non
     assert situation.remedy_for(reason).startswith(remedy)
 
 
+# What an index says of itself while it is not whole, and what a directory says before its files.
+_UNFINISHED = {
+    "its tiles, the .ets files of _x_/, are not there yet": "copy the missing files there",
+    "the images of a.oif.files/ are not there yet": "copy the missing files there",
+    "it promises 4 images, and 1 of them, such as a_s1.tif, are not there": "copy the missing",
+    "it promises 30 frames, and 12 are there": "copy it again",
+    "its header has 348 bytes, and 20 are there": "copy it again",
+    "it names no image yet": "copy it again",
+    "it does not say yet how many images it has": "copy it again",
+    "it does not name its data files yet": "copy it again",
+    "a block in it has no end": "copy it again",
+    "its XML has no end yet": "copy it again",
+    "its JSON cannot be read: Expecting value": "copy it again",
+    "/in/amy/a.zarr/: has none of its series yet": "copy it again",
+    "/in/amy/a.zarr/A/1: does not say its images yet": "copy it again",
+}
+
+
+@pytest.mark.parametrize(("reason", "remedy"), _UNFINISHED.items())
+def test_who_waits_for_a_set_hears_what_to_do_and_until_when(reason: str, remedy: str) -> None:
+    """At once, and not only when DropBox has counted how long it has waited."""
+    for told in (reason, f"{ROOT}/x.nd: {reason}"):
+        stands = standing(seen(State.WAITING, told), SETTINGS, NOW)
+        assert stands.remedy.startswith(remedy)
+        assert stands.deadline is not None
+        assert "--retry" not in standing(seen(State.FAILED, told), SETTINGS, NOW).remedy
+
+
+def test_a_name_of_a_copy_under_way_is_told_with_what_to_do() -> None:
+    copied = "a system file (omero.fs.ignoreSysFiles): files of a copy under way: WinSCP"
+    assert situation.remedy_for(copied).endswith("if nobody copies any more, rename it")
+    assert situation.remedy_for("a system file (omero.fs.ignoreSysFiles): hidden files") == ""
+
+
 def test_an_original_that_may_not_be_removed_is_told_with_what_to_do() -> None:
     why = f"imported, but {ROOT}/a.tif: may not be removed: Read-only file system"
     stands = standing(seen(State.IMPORTED, why), SETTINGS, NOW)

@@ -30,11 +30,11 @@ _ABLE = {
         "reads images with the axes t, c, z, y and x alone, in this order, and this has others",
     ),
 }
+_NOT_READ = {
+    _ABLE["Zarr 3"][0]: "Zarr 3",
+    _ABLE["other axes"][0]: "other axes than t, c, z, y, x",
+}
 _WANTED = (_READER, _BUFFER, *(name for name, _ in _ABLE.values()))
-_ADD = (
-    "add OMEZarrReader to its lib/server, as its documentation says, and restart OMERO; then "
-    "stores are imported as files"
-)
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,34 @@ class ServerJars:
         if _BUFFER not in classes:
             return replace(
                 store,
-                held="held: OMERO.server has no reader for OME-Zarr, as no jar in "
-                f"{where} has one: {_ADD}; or add omero-zarr-pixel-buffer there, and stores are "
-                "registered where they lie",
+                held="held: OMERO.server has no reader for OME-Zarr: neither OMEZarrReader nor "
+                f"omero-zarr-pixel-buffer is in {where}",
             )
         for need in store.needs:
             name, told = _ABLE[need]
             if name not in classes:
                 return replace(
                     store,
-                    held=f"held: the omero-zarr-pixel-buffer of OMERO.server, in {where}, {told}: "
-                    f"take a release of it that does, or {_ADD}",
+                    held=f"held: the omero-zarr-pixel-buffer in {where} {told}; and OMEZarrReader "
+                    "is not there",
                 )
         return replace(store, reader=PIXEL_BUFFER)
+
+    def told(self) -> str:
+        """What becomes of stores, in one sentence."""
+        classes = self._classes()
+        if _READER in classes:
+            return "stores are imported as files: OMERO.server has OMEZarrReader"
+        if _BUFFER not in classes:
+            return (
+                "stores would be held: OMERO.server has neither OMEZarrReader nor "
+                "omero-zarr-pixel-buffer (docs/sets.rst)"
+            )
+        without = [what for name, what in _NOT_READ.items() if name not in classes]
+        but = f"; those with {' or '.join(without)} would be held" if without else ""
+        return (
+            "stores are registered where they lie: OMERO.server has omero-zarr-pixel-buffer" + but
+        )
 
     def _classes(self) -> frozenset[str]:
         jars = self._jars()

@@ -11,6 +11,7 @@ from omero_fs_plugin.config.readers import PIXEL_BUFFER
 from omero_fs_plugin.dropbox.grouping.bioformats.serving import ServerJars
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.grouping.zarr import OTHER_AXES, READER, ZARR_3, look_at
+from omero_fs_plugin.dropbox.situation import remedy_for
 from tests.stores import AXES, KINDS, Store
 
 BUFFER = "com/glencoesoftware/omero/zarr/ZarrPixelsService.class"
@@ -53,8 +54,26 @@ def test_the_jars_say_it(
         assert held in found.held and found.held.startswith("held: ")
         assert "OMEZarrReader" in found.held and "omero-zarr-pixel-buffer" in found.held
         assert str(tmp_path) in found.held
+        assert remedy_for(found.held).startswith("an admin adds one that can read it")
     else:
         assert (found.reader, found.held) == (reader, "")
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        ([], "stores would be held: OMERO.server has neither OMEZarrReader nor"),
+        ([BIO_FORMATS, BUFFER], "stores are imported as files"),
+        ([BUFFER, THREE, ANY_AXES], "has omero-zarr-pixel-buffer"),
+        ([BUFFER], "those with Zarr 3 or other axes than t, c, z, y, x would be held"),
+        ([BUFFER, THREE], "; those with other axes than t, c, z, y, x would be held"),
+    ],
+)
+def test_an_admin_hears_it_before_the_first_store(
+    tmp_path: Path, classes: list[str], told: str
+) -> None:
+    put(tmp_path, *classes)
+    assert told in ServerJars((), str(tmp_path)).told()
 
 
 def test_a_jar_that_is_added_is_seen(tmp_path: Path) -> None:
