@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.errors import ImportRefused
@@ -117,9 +118,12 @@ class Looks:
             was = self._pipeline.stat_of(path)
             try:
                 now = self._pipeline.outside.stat(path)
-            except OSError as error:
+            except RootAway as error:
                 log.info("%s: %s", path, error)
-                return
+                break
+            except (OSError, ImportRefused) as error:  # of this store alone
+                log.info("%s: %s", path, error)
+                continue
             if was is not None and not _is_as(was, now):
                 news.append(path)
         ended = self._clock()

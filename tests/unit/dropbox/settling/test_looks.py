@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.settling import looks
 from omero_fs_plugin.dropbox.settling.looks import Looks
+from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 
 WALL = 1_700_000_000.0  # s since the epoch, when a test begins
@@ -27,8 +29,10 @@ class Stage:
         self.changed: dict[str, float] = {}  # store -> s since the epoch
         self.looked: list[tuple[float, str]] = []
         self.scanned: list[str] = []
+        self.heard: list[str] = []
+        self.rested: dict[str, FileStat] = {}  # those that wait, as they were at rest
         self.takes = 0.0  # s that a look at one store takes
-        self.fails: set[str] = set()
+        self.fails: dict[str, Exception] = {}
         self.busy: float = 0.0
         self.asked = 0
         outside = SimpleNamespace(stat=self._stat)
@@ -40,9 +44,9 @@ class Stage:
             lots=SimpleNamespace(
                 stores=lambda: [(path.split("/s")[0], path) for path in self.waiting]
             ),
-            stat_of=lambda path: None,
+            stat_of=self.rested.get,
             scanned=lambda found, now: self.scanned.extend(met.path for met in found),
-            heard=lambda paths, now: None,
+            heard=lambda paths, now: self.heard.extend(paths),
         )
         lanes: Any = SimpleNamespace(do=self._do)
         self.looks = Looks(pipeline, lanes, lambda: self.now, lambda: self.now + WALL)
@@ -59,7 +63,7 @@ class Stage:
         self.now += self.takes
         self.busy += self.takes
         if path in self.fails:
-            raise OSError(5, "no")
+            raise self.fails[path]
         return FileStat(1, 2, 3, 4, int(self.changed.get(path, 0) * 10**9))
 
     def run(self, seconds: float) -> None:
@@ -116,10 +120,29 @@ def test_many_large_ones_take_a_twentieth_of_the_time_and_each_has_its_turn() ->
 
 def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
     stage = Stage([A, B])
-    stage.fails = {A}
+    stage.fails = {A: OSError(5, "no")}
     stage.run(120)
     assert B in stage.scanned and A not in stage.scanned
     assert len(stage.times(A)) == 1
+
+
+@pytest.mark.parametrize("why", [PermissionError(13, "no"), ImportRefused("too deep")], ids=repr)
+def test_one_that_waits_and_cannot_be_looked_at_holds_up_no_other(why: Exception) -> None:
+    """Nobody else sees what comes below the top of the others: FSServer watches no more of them."""
+    stage = Stage([])
+    stage.waiting = [A, B]
+    stage.rested.update(dict.fromkeys(stage.waiting, FileStat(1, 2, 3, 3, 0)))
+    stage.fails = {A: why}
+    stage.run(20)
+    assert set(stage.heard) == {B}
+
+
+def test_a_disk_that_does_not_answer_is_asked_about_one_that_waits() -> None:
+    stage = Stage([])
+    stage.waiting = [A, B]
+    stage.fails = {A: RootAway("/in/amy", 1.0)}
+    stage.run(6)
+    assert stage.times(A) and not stage.times(B)
 
 
 def test_the_journal_is_asked_seldom_and_a_store_that_is_gone_is_forgotten() -> None:
