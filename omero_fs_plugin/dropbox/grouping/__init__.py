@@ -8,6 +8,6 @@ protocol. ``completeness``, ``promises`` and ``userfiles`` say what a set lacks,
 waits with it, ``folders`` which directories are a part of one image. ``formats`` reads TIFF and
 OME-XML, and finds the end of other files. ``child`` is such a process. ``confined`` asks our own
 parsers in one, ``served`` answers there, ``wire`` is what they send; ``opening`` opens a file
-there. ``zarr`` and ``zarr_files`` say what an OME-Zarr lacks. ``halving`` finds the file for which
-there is no answer. This room does not know the journal or OMERO.
+there. ``zarr``, ``zarr_files`` and ``zarr_chunks`` say what an OME-Zarr lacks. ``halving`` finds
+the file for which there is no answer. This room does not know the journal or OMERO.
 """

@@ -60,6 +60,10 @@ class Told:
             self._at = outer
             self._pulse.beat(outer)
 
+    def beat(self) -> None:
+        """Tells the pulse that it goes on, between two files too."""
+        self._pulse.beat(self._at)
+
     def _refuse(self, path: str, file: BinaryIO) -> None:
         avoided = self.avoid.get(path)
         if avoided is not None:
@@ -103,7 +107,7 @@ def _stores(root: str, stores: Sequence[str], told: Told) -> Grouping:
     found: list[Candidate] = []
     for store in stores:
         try:
-            found.append(zarr.look_at(root, store, told))
+            found.append(zarr.look_at(root, store, told, told.beat))
         except OSError as error:
             why = f"{store}: {NOT_NOW}: {error.strerror}"
             found.append(Candidate((store,), incomplete=why, not_now=True))

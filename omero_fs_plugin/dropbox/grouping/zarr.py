@@ -10,13 +10,14 @@ array that has no chunk at all may be empty, or not written yet: then the store 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from omero_fs_plugin.config.readers import PACKAGE
 
 from .filesets import Candidate
 from .opening import Opener, open_file
+from .zarr_chunks import chunks_of
 from .zarr_files import Metadata, NotWhole, Refused, joined
 
 READER = PACKAGE + "ZarrReader"
@@ -25,15 +26,21 @@ READER = PACKAGE + "ZarrReader"
 ZARR_3, OTHER_AXES = "Zarr 3", "other axes"
 _AXES = ["t", "c", "z", "y", "x"]
 _DEEPEST = 8  # groups within each other that are looked at: plate, well, field, labels, label
+_OME_XML = "METADATA.ome.xml"  # in the group OME
 _NO_IMAGE = (
     "has no metadata of OME-NGFF yet (multiscales, plate or bioformats2raw.layout), without which "
     "it is no image for OMERO"
 )
 
 
-def look_at(root: str, store: str, opener: Opener = open_file) -> Candidate:
-    """What is known of the store at `path`.  Raises OSError if the disk cannot tell."""
-    metadata = Metadata(root, store, opener)
+def look_at(
+    root: str, store: str, opener: Opener = open_file, beat: Callable[[], None] = lambda: None
+) -> Candidate:
+    """What is known of the store at `path`.  Raises OSError if the disk cannot tell.
+
+    `beat` is called at each step in its directories.
+    """
+    metadata = Metadata(root, store, opener, beat)
     promises = _Promises(metadata)
     incomplete, refused = "", ""
     try:
@@ -63,6 +70,9 @@ class _Promises:
         self._three = False  # Zarr 3
         self.plate = False
         self.empty: list[str] = []  # arrays without a chunk
+        # What was looked at already: a group or an array may be named any number of times.
+        self._known: dict[tuple[str, str], bool] = {}
+        self._within: set[tuple[str, str]] = set()  # what is being looked at
         self.needs: set[str] = set()
 
     def read(self) -> None:
@@ -112,11 +122,23 @@ class _Promises:
         """Looks at an image, a plate or a collection.  Whether it is one, or may become one."""
         if depth > _DEEPEST:
             raise Refused(f"{self._metadata.path(group)}: images too deep within each other")
+        key = (group, "label" if label else "image")
+        if key in self._within:
+            raise Refused(f"{self._metadata.path(group)}: is named as an image within itself")
+        if key not in self._known:
+            self._within.add(key)
+            self._known[key] = self._looked_at(group, depth, label=label)
+            self._within.remove(key)
+        return self._known[key]
+
+    def _looked_at(self, group: str, depth: int, *, label: bool) -> bool:
         ome = self._ome(group)
         if ome is None:
             return True  # it is noted as missing
         if "plate" in ome:
             self.plate = True
+            if "bioformats2raw.layout" in ome:  # its OME-XML must be whole
+                self._metadata.images_of_xml(f"{joined(group, 'OME')}/{_OME_XML}")
             for well in _each(_mapping(ome["plate"], "plate").get("wells"), "wells"):
                 self._well(joined(group, well.get("path")), depth)
             return True
@@ -133,6 +155,8 @@ class _Promises:
         return True
 
     def _well(self, group: str, depth: int) -> None:
+        if not self._is_new(group, "well"):
+            return
         ome = self._ome(group)
         if ome is None:
             return
@@ -142,8 +166,12 @@ class _Promises:
             self._must_be_image(joined(group, image.get("path")), depth)
 
     def _collection(self, group: str, depth: int) -> bool:
-        """The layout of bioformats2raw: the series that its group OME names, or 0, 1 and so on."""
+        """The layout of bioformats2raw: the series that its group OME names, or 0, 1 and so on.
+
+        Without `series` each image of its OME-XML has such a number.
+        """
         inner = joined(group, "OME")
+        images = self._metadata.images_of_xml(f"{inner}/{_OME_XML}")
         marker = f"{inner}/zarr.json" if self._three else f"{inner}/.zattrs"
         series = None
         if self._metadata.is_there(marker):
@@ -153,7 +181,7 @@ class _Promises:
                 self._must_be_image(joined(group, name), depth)
             return bool(series)
         number = 0
-        while self._is_group(joined(group, str(number))):
+        while number < images or self._is_group(joined(group, str(number))):
             self._must_be_image(joined(group, str(number)), depth)
             number += 1
         if not number:
@@ -176,7 +204,9 @@ class _Promises:
         return self._metadata.is_there(f"{group}/{name}")
 
     def _array(self, array: str) -> None:
-        """The metadata of an array must be there and say its shape."""
+        """The metadata of an array must be there and say its shape, and its chunks be whole."""
+        if not self._is_new(array, "array"):
+            return
         name = f"{array}/zarr.json" if self._three else f"{array}/.zarray"
         if not self._metadata.expect(name):
             return
@@ -188,8 +218,15 @@ class _Promises:
         for key in wanted:
             if key not in said:
                 raise NotWhole(f"{self._metadata.path(name)}: says no {key}")
-        if 0 not in shape and not self._metadata.has_chunks(array):
+        chunks = chunks_of(said, three=self._three)
+        if 0 not in shape and not self._metadata.has_chunks(array, chunks):
             self.empty.append(array)
+
+    def _is_new(self, name: str, what: str) -> bool:
+        """Whether it was not looked at before as `what`."""
+        new = (name, what) not in self._known
+        self._known[name, what] = True
+        return new
 
 
 def _names(axes: Any) -> list[Any]:

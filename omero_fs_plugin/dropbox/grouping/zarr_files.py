@@ -8,21 +8,31 @@ from __future__ import annotations
 import json
 import os
 import stat as stat_module
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
 from omero_fs_plugin.dropbox.confine import listing
+from omero_fs_plugin.dropbox.confine.trees import DEEPEST
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import NOTHING_THERE
 from omero_fs_plugin.stores import HIDDEN, directory_of
 
+from .formats import omexml
+from .formats.holes import holes_of
 from .opening import Opener
+from .userfiles import no_name
+from .zarr_chunks import Chunks
 
 MOST_BYTES = 16 << 20  # of one file; real ones have some KiB, consolidated ones some MiB
 MOST_FILES = 200_000  # that are read of one store: a plate of 1,536 wells has 100,000
 MOST_TOLD = 50  # missing files that are named
+MOST_S = 10.0  # s that the chunks of one store are looked at; one takes 10 us on a local disk
 _METADATA = frozenset((*HIDDEN, "zarr.json"))
 _TOLD = 100  # characters of a name in a message
+_BLOCK = 512  # bytes; the unit of st_blocks
 
 
 class NotWhole(Exception):
@@ -39,10 +49,14 @@ class Metadata:
     Rule: a file that is promised and not there is noted in `missing`, and the others are read.
     """
 
-    def __init__(self, root: str, store: str, opener: Opener) -> None:
+    def __init__(
+        self, root: str, store: str, opener: Opener, beat: Callable[[], None] = lambda: None
+    ) -> None:
         self._root = root
         self._store = store
         self._opener = opener
+        self._beat = beat
+        self._until = 0.0  # s, monotonic: so long it looks at chunks
         self._read: dict[str, dict[str, Any] | None] = {}
         self.missing: dict[str, None] = {}  # absolute paths
 
@@ -101,16 +115,81 @@ class Metadata:
             raise NotWhole(f"{path}: has no JSON object")
         return found
 
-    def has_chunks(self, array: str) -> bool:
-        """Whether anything but metadata is in the directory of an array.  Raises OSError."""
+    def images_of_xml(self, name: str) -> int:
+        """How many images the OME-XML in a file has; 0 if it is not there, or too large to look at.
+
+        Raises NotWhole, Refused and OSError.
+        """
+        path = self.path(name)
+        if not self.is_there(name):
+            return 0
         try:
-            with (
-                listing(self._root, directory_of(self.path(array))) as opened,
-                os.scandir(opened) as entries,
-            ):
-                return any(entry.name not in _METADATA for entry in entries)
+            with self._opener(self._root, path) as file:
+                if os.fstat(file.fileno()).st_size > omexml.LIMIT:
+                    return 0
+                images = omexml.of_companion(file).images
+        except ImportRefused as error:
+            raise Refused(str(error)) from error
+        except omexml.OmeXmlError as error:
+            raise NotWhole(f"{path}: {error}") from error
         except FileNotFoundError:
-            return False
+            return 0
+        if images > MOST_FILES:
+            raise Refused(f"{path}: has more than {MOST_FILES} images")
+        return images
+
+    def has_chunks(self, array: str, chunks: Chunks | None) -> bool:
+        """Whether the directory of an array, at any depth, has more than metadata.
+
+        `chunks`: what is known of its chunks.  Raises NotWhole if one of these is not whole, and
+        OSError.  MOST_S after it was first asked, it takes the rest of the store as it is.
+        """
+        found = False
+        self._until = self._until or time.monotonic() + MOST_S
+        for name, stat in self._below(array):
+            found = True
+            if chunks is None or time.monotonic() > self._until:
+                return True
+            if chunks.have(name):
+                fault = chunks.fault(stat.st_size) or self._hole(f"{array}/{name}", stat)
+                if fault:
+                    raise NotWhole(f"{self.path(f'{array}/{name}')}: {fault}")
+        return found
+
+    def _below(self, array: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Each file of an array that may be a chunk: name relative to it, and stat."""
+        waiting = [""]
+        while waiting:
+            within = waiting.pop()
+            if within.count("/") > DEEPEST:
+                continue  # whoever looks at the whole tree says so
+            try:
+                with (
+                    listing(self._root, directory_of(self.path(f"{array}/{within}"))) as opened,
+                    os.scandir(opened) as entries,
+                ):
+                    for entry in entries:
+                        self._beat()
+                        if entry.name.startswith(".") or entry.name in _METADATA:
+                            continue
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(f"{within}{entry.name}/")
+                        elif entry.is_file(follow_symlinks=False):
+                            with suppress(FileNotFoundError):
+                                yield within + entry.name, entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+
+    def _hole(self, name: str, stat: os.stat_result) -> str:
+        """What shows that a chunk ends with a hole.  Only one with very few blocks is opened."""
+        if 2 * _BLOCK * getattr(stat, "st_blocks", stat.st_size) >= stat.st_size:
+            return ""
+        try:
+            with self._opener(self._root, self.path(name)) as file:
+                hole = holes_of(file, stat.st_size).at_end(stat.st_size)
+        except (FileNotFoundError, ImportRefused):
+            return ""  # whoever imports it says so
+        return f"its last {hole} bytes are not written yet" if hole else ""
 
 
 def joined(above: str, name: object) -> str:
@@ -118,6 +197,8 @@ def joined(above: str, name: object) -> str:
     if not isinstance(name, str) or not name:
         raise NotWhole(f"{above or 'the metadata'} names something that is no name: {name!r:.99}")
     parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or "\0" in name:
+    if why := no_name(name):
+        raise Refused(f"{above or 'the metadata'} names {name[:_TOLD]!r}, {why}")
+    if name.startswith("/") or ".." in parts:
         raise Refused(f"{above or 'the metadata'} names {name[:_TOLD]!r}, which leads out of it")
     return "/".join(filter(None, (above, *parts)))

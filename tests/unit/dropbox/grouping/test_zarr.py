@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.grouping.zarr import look_at
-from tests.stores import ALL_KINDS, AXES, KINDS, Store, image, plate
+from omero_fs_plugin.dropbox.grouping.zarr_files import Metadata
+from tests.stores import ALL_KINDS, AXES, KINDS, Store, collection, image, plate
+
+# What may be wrong with a chunk of 16 bytes that nothing compresses.
+CHUNK_FAULTS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: os.truncate(path, 9),
+    "short": lambda path: os.truncate(path, 15),
+    "a hole": lambda path: (path.write_bytes(b""), os.truncate(path, 16)),
+}
 
 
 def looked(store: Store) -> Candidate:
     return look_at(str(store.top.parent), str(store.path))
+
+
+def chunks(store: Store) -> list[str]:
+    """The files that are no metadata."""
+    return [name for name in store.files if name not in metadata(store)]
 
 
 def metadata(store: Store) -> list[str]:
@@ -67,6 +83,164 @@ class TestEachKind:
                 complete.append(name)
             store.write(name)
         assert complete == []
+
+    @pytest.mark.parametrize("fault", CHUNK_FAULTS)
+    def test_with_any_chunk_that_is_not_whole_it_waits(
+        self, tmp_path: Path, kind: str, zarr: int, fault: str
+    ) -> None:
+        store = KINDS[kind](tmp_path / "a.zarr", zarr)
+        store.write()
+        complete = []
+        for name in chunks(store):
+            CHUNK_FAULTS[fault](store.top / name)
+            found = looked(store)
+            if found.complete or f"{store.path}{name}: " not in found.incomplete:
+                complete.append(name)
+            store.write(name)
+        assert complete == []
+        assert looked(store).complete
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+@pytest.mark.parametrize("name", ["9.9", "0", "0.0.0", "a", "0.0.part", "c/9/9", "x/0/0", "c"])
+def test_what_is_no_chunk_of_its_array_may_be_anything(
+    tmp_path: Path, zarr: int, name: str
+) -> None:
+    """No reader looks at it."""
+    store = image(tmp_path / "a.zarr", zarr)
+    store.write()
+    path = store.top / "0" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch()
+    assert looked(store).complete and not looked(store).slow
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+def test_of_compressed_chunks_only_empty_ones_show(tmp_path: Path, zarr: int) -> None:
+    store = image(tmp_path / "a.zarr", zarr)
+    name = "0/zarr.json" if zarr == 3 else "0/.zarray"
+    said = json.loads(store.files[name])
+    if zarr == 3:
+        said["codecs"] += [{"name": "zstd", "configuration": {"level": 0}}]
+    else:
+        said["compressor"] = {"id": "zstd"}
+    store.files[name] = json.dumps(said).encode()
+    chunk = chunks(store)[-1]
+    store.files[chunk] = b"x"
+    store.write()
+    assert looked(store).complete
+    (store.top / chunk).write_bytes(b"")
+    assert looked(store).incomplete == f"{store.path}{chunk}: is empty"
+
+
+def test_a_disk_on_which_chunks_take_long_is_not_looked_at_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omero_fs_plugin.dropbox.grouping.zarr_files.MOST_S", -1.0)
+    store = image(tmp_path / "a.zarr", levels=2)
+    store.files["1/0.0"] = b""
+    store.write()
+    assert looked(store).complete and not looked(store).slow
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+@pytest.mark.parametrize("left", ["a directory", "a hidden file", "a link"])
+def test_what_is_no_file_or_hidden_is_no_chunk(tmp_path: Path, zarr: int, left: str) -> None:
+    store = image(tmp_path / "a.zarr", zarr)
+    store.write(*metadata(store))
+    if left == "a directory":
+        (store.top / "0" / "c" / "0").mkdir(parents=True)
+    elif left == "a hidden file":
+        (store.top / "0" / ".0.0.x7Y2k1").write_bytes(b"x" * 16)
+    else:
+        (store.top / "0" / "0.0").symlink_to("/etc/hostname")
+    assert looked(store).slow == f"{store.path}0 has no chunk yet"
+
+
+OME = b"<OME xmlns='http://www.openmicroscopy.org/Schemas/OME/2016-06'>"
+
+
+@pytest.mark.parametrize("kind", ["collection", "plate"])
+@pytest.mark.parametrize("zarr", [2, 3])
+def test_the_ome_xml_of_bioformats2raw_must_be_whole(tmp_path: Path, zarr: int, kind: str) -> None:
+    store = KINDS[kind](tmp_path / "a.zarr", zarr)
+    if kind == "plate":
+        top = "zarr.json" if zarr == 3 else ".zattrs"
+        said = json.loads(store.files[top])
+        (said["attributes"]["ome"] if zarr == 3 else said)["bioformats2raw.layout"] = 3
+        store.files[top] = json.dumps(said).encode()
+    name = "OME/METADATA.ome.xml"
+    whole = OME + b"<Image ID='Image:0'/><Image ID='Image:1'/></OME>"
+    for data in (b"", whole[:-6], whole[:70]):
+        store.files[name] = data
+        store.write()
+        assert looked(store).incomplete.startswith(f"{store.path}{name}: ")
+    store.files[name] = whole
+    store.write()
+    assert looked(store).complete
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+def test_without_series_each_image_of_the_ome_xml_has_its_group(tmp_path: Path, zarr: int) -> None:
+    store = collection(tmp_path / "a.zarr", zarr)
+    for name in [name for name in store.files if name.startswith("OME/")]:
+        del store.files[name]
+    store.files["OME/METADATA.ome.xml"] = OME + b"<Image ID='Image:0'/>" * 3 + b"</OME>"
+    store.write()
+    wanted = "2/zarr.json" if zarr == 3 else "2/.zgroup"
+    assert looked(store).missing == (f"{store.path}{wanted}",)
+    store.image("2")
+    store.write()
+    assert looked(store).complete
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+@pytest.mark.parametrize("name", ["a" * 256, "a/" * 2048, "\ud800", "\udc80", "a\0"], ids=ascii)
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, zarr: int, name: str) -> None:
+    store = Store(tmp_path / "a.zarr", zarr)
+    store.group(multiscales=[{"datasets": [{"path": name}]}])
+    store.write()
+    found = looked(store)
+    assert "no file can be called" in found.refused or "is not UTF-8" in found.refused
+    assert len(found.refused) < 1000
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+@pytest.mark.parametrize("kind", ["series", "wells", "scales"])
+def test_what_is_named_many_times_is_looked_at_once(
+    tmp_path: Path, zarr: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "a.zarr", zarr)
+    store.image("A/1/0", levels=1)
+    many = 300
+    if kind == "series":
+        store.group("", **{"bioformats2raw.layout": 3})
+        store.group("OME", series=["A/1/0"] * many)
+    elif kind == "wells":
+        store.group("", plate={"wells": [{"path": "A/1"}] * many})
+        store.group("A/1", well={"images": [{"path": "0"}] * many})
+    else:
+        scales = {"axes": AXES, "datasets": [{"path": "A/1/0/0"}] * many}
+        store.group("", multiscales=[scales] * many)
+    store.write()
+    asked: list[str] = []
+    is_there = Metadata.is_there
+    monkeypatch.setattr(
+        Metadata, "is_there", lambda self, name: asked.append(name) or is_there(self, name)
+    )
+    assert looked(store).complete
+    assert len(asked) < 50
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+@pytest.mark.parametrize("path", [".", "./"])
+def test_one_that_names_itself_as_an_image_is_refused(tmp_path: Path, zarr: int, path: str) -> None:
+    store = Store(tmp_path / "a.zarr", zarr)
+    store.group("", **{"bioformats2raw.layout": 3})
+    store.group("OME", series=[path])
+    store.write()
+    assert "is named as an image within itself" in looked(store).refused
 
 
 @pytest.mark.parametrize("zarr", [2, 3])
@@ -210,3 +384,12 @@ def test_a_store_as_the_zarr_library_writes_it(
     assert (found.missing, found.incomplete, found.refused, found.slow) == ((), "", "", "")
     (store.top / "1" / ("zarr.json" if release == 3 else ".zarray")).unlink()
     assert len(looked(store).missing) == 1
+
+
+def test_it_says_at_each_chunk_that_it_goes_on(tmp_path: Path) -> None:
+    """Else a large store on a slow disk would be taken for one that ends its reader."""
+    store = image(tmp_path / "a.zarr", side=64)
+    store.write()
+    beats: list[None] = []
+    look_at(str(store.top.parent), str(store.path), beat=lambda: beats.append(None))
+    assert len(beats) >= len(chunks(store)) == 256
