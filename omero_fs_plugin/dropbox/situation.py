@@ -134,7 +134,7 @@ def standing(seen: Seen, settings: Settings, now: float) -> Standing:
 
 def remedy_for(reason: str) -> str:
     """What to do about it; empty: nothing, or nobody knows."""
-    return next((what for pattern, what in _REMEDIES if re.search(pattern, reason)), "")
+    return next((what for pattern, what in _REMEDIES if re.search(pattern, reason, re.DOTALL)), "")
 
 
 def quiet_period(path: str, settings: Settings) -> float | None:

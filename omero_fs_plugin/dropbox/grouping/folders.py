@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from .filesets import DEADLY, Candidate, Grouping, folded
 
 _SLIDEDAT = "slidedat.ini"
+_ANY = re.IGNORECASE | re.DOTALL  # a name may have lines
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,15 @@ class Folder:
 FOLDERS = (
     Folder(
         "Olympus OIF", "NAME.oif.files/*", "NAME.oif",
-        re.compile(r"(?P<above>.*/)(?P<name>[^/]+)\.oif\.files/[^/]+", re.IGNORECASE), ".oif",
+        re.compile(r"(?P<above>.*/)(?P<name>[^/]+)\.oif\.files/[^/]+", _ANY), ".oif",
     ),
     Folder(
         "cellSens VSI", "_NAME_/stack*/*.ets", "NAME.vsi",
-        re.compile(r"(?P<above>.*/)_(?P<name>[^/]+)_/stack\d+/[^/]+\.ets", re.IGNORECASE), ".vsi",
+        re.compile(r"(?P<above>.*/)_(?P<name>[^/]+)_/stack\d+/[^/]+\.ets", _ANY), ".vsi",
     ),
     Folder(
         "MIRAX", "NAME/*, with Slidedat.ini in NAME/", "NAME.mrxs",
-        re.compile(r"(?P<above>.*/)(?P<name>[^/]+)/[^/]+"), ".mrxs", _SLIDEDAT,
+        re.compile(r"(?P<above>.*/)(?P<name>[^/]+)/[^/]+", re.DOTALL), ".mrxs", _SLIDEDAT,
     ),
 )  # fmt: skip
 

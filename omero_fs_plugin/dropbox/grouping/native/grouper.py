@@ -30,7 +30,10 @@ from .ome_sets import READER, OmeSets
 from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
 
 # Some formats split large images.  Their files have the same name except for a number.
-_NUMBERED = {"czi": re.compile(r"(.*?)(\(\d+\))?\.czi"), "oir": re.compile(r"(.*?)(_\d{5}|\.oir)")}
+_NUMBERED = {
+    "czi": re.compile(r"(?s)(.*?)(\(\d+\))?\.czi"),
+    "oir": re.compile(r"(?s)(.*?)(_\d{5}|\.oir)"),
+}
 _MOST_LOOKED_INTO = 2000  # in a directory with more files, nobody looks whether others are DICOM
 # A companion that names a file may lie so many directories above it.
 _COMPANION_LEVELS = 2

@@ -84,9 +84,9 @@ MARKERS = (
     Marker(r".*\.xml", "BigDataViewer", "BDVReader", frozenset({"h5"}), 0, (b"SpimData",)),
 )
 _LEVELS = max(marker.levels for marker in MARKERS)
-_NAMES = [re.compile(marker.name) for marker in MARKERS]
+_NAMES = [re.compile(marker.name, re.DOTALL) for marker in MARKERS]
 # A folder of parts; the index lies beside it.
-_PARTS_FOLDER = re.compile(r"(?i)(.+\.oif)\.files")
+_PARTS_FOLDER = re.compile(r"(?is)(.+\.oif)\.files")
 
 
 def may_be_index(name: str) -> bool:

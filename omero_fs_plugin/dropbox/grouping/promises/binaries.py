@@ -15,7 +15,7 @@ _VSI_BYTES = 32 << 20  # bytes of a .vsi in which its tags are looked for
 _EXTERNAL = b"\x25\x4e\0\0"
 _INLINE = 0x40000000
 _NAME_16 = re.compile(rb"(?:[\x20-\x7e\xa0-\xff]\0){1,255}?\.\0(?:[tT]\0[iI]\0[fF]\0)(?:[fF]\0)?")
-_CZI_PART = re.compile(r"(.*)\((\d{1,4})\)")
+_CZI_PART = re.compile(r"(?s)(.*)\((\d{1,4})\)")
 _JET_PAGE = 2048  # bytes of the smaller one
 _OIR_GAP = 16  # numbers without a file, after which no further one is looked for
 

@@ -45,8 +45,8 @@ class Kind:
 
     @cached_property
     def name(self) -> re.Pattern[str]:
-        """Its names, in lower case."""
-        return re.compile(self.pattern)
+        """Its names, in lower case.  A name may have lines."""
+        return re.compile(self.pattern, re.DOTALL)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -245,7 +245,7 @@ UNWRITTEN = Kind(
 
 
 # Any of them at once: it is asked of each file, and nearly none is an index.
-_ANY = re.compile("|".join(f"(?:{kind.pattern})" for kind in KINDS))
+_ANY = re.compile("|".join(f"(?:{kind.pattern})" for kind in KINDS), re.DOTALL)
 
 
 def may_promise(name: str) -> bool:

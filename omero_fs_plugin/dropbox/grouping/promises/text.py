@@ -106,7 +106,7 @@ def _planes(name: str, fields: Mapping[str, str], present: Sequence[str]) -> Ite
         re.escape(name[:-3])
         + r"(?:_w(?P<w>\d+)(?P<wave>.*?))?(?:_s(?P<s>\d+))?(?:_t(?P<t>\d+))?"
         + r"(?P<end>\.(?:tiff?|stk))",
-        re.IGNORECASE,
+        re.IGNORECASE | re.DOTALL,
     )
     planes = [found for found in map(plane.fullmatch, present) if found]
     shapes = {tuple(key for key in "wst" if found[key]) for found in planes}
@@ -204,7 +204,7 @@ def _there(names: Collection[str]) -> Mapping[str, str]:
     for name in sorted(names):
         lowered = name.lower()
         if lowered.endswith(_IMAGES) and "_thumb" not in lowered:
-            found = re.match(r"(.*_[a-z]{1,2}\d{2})(_s\d+)?(_w\d)?", lowered)
+            found = re.match(r"(?s)(.*_[a-z]{1,2}\d{2})(_s\d+)?(_w\d)?", lowered)
             if found:
                 for begin in (found[0], found[1] + (found[2] or ""), found[1]):
                     there.setdefault(begin, name)

@@ -24,11 +24,14 @@ OIF, PART, THUMB = "/in/amy/x.oif", "/in/amy/x.oif.files/s_C001.tif", "/in/amy/x
         ("/in/amy/_x_/a.ets", ""),
         ("/in/amy/__/stack1/a.ets", ""),
         ("/in/amy/slide/Data0000.dat", "/in/amy/slide.mrxs"),
+        ("/in/a\nb/x\ny.oif.files/s\n.pty", "/in/a\nb/x\ny.oif"),
+        ("/in/a\nb/_x_/stack1/frame_t.ets", "/in/a\nb/x.vsi"),
+        ("/in/a\nb/slide/Data0000.dat", "/in/a\nb/slide.mrxs"),
         ("/in/amy/other/Data0000.dat", ""),
     ],
 )
 def test_the_name_of_the_directory_tells_the_index(path: str, index: str) -> None:
-    assert index_of(path, {"/in/amy/slide"}) == index
+    assert index_of(path, {"/in/amy/slide", "/in/a\nb/slide"}) == index
 
 
 def test_they_wait_for_an_index_that_comes_last() -> None:

@@ -9,9 +9,15 @@ from types import MappingProxyType
 
 import pytest
 
+from omero_fs_plugin.dropbox.grouping.native.neighbours import MARKERS, may_be_index
 from omero_fs_plugin.dropbox.grouping.promises import said
 from omero_fs_plugin.dropbox.grouping.promises.said import MOST, Index, Said
-from omero_fs_plugin.dropbox.grouping.promises.table import KINDS, kind_of, may_promise
+from omero_fs_plugin.dropbox.grouping.promises.table import (
+    KINDS,
+    depth_below,
+    kind_of,
+    may_promise,
+)
 from omero_fs_plugin.errors import ImportRefused
 from tests import ended, indexes
 
@@ -214,6 +220,23 @@ def test_an_index_that_grows_is_not_whole_at_any_length(name: str) -> None:
         said = says(name, data[:length], indexes.AROUND.get(name, {}))
         if kind_of(name, data[:length]) and (said.files or length > len(data) // 2):
             assert said.unfinished, data[:length]
+
+
+@pytest.mark.parametrize("name", sorted({name for kind in KINDS for name in kind.named}))
+@pytest.mark.parametrize(
+    "stem", ["a\nb", "\n", "a\r\u2028b", "%2e?#;=", "e\u0301\U0001f52c"], ids=ascii
+)
+def test_an_index_may_have_any_name(name: str, stem: str) -> None:
+    own = name.replace("*", stem)
+    assert may_promise(own) and depth_below(own) >= 0
+    of_grouper = {marker.name.rpartition(".")[2] for marker in MARKERS}
+    assert may_be_index(own) or name.rpartition(".")[2] not in of_grouper
+
+
+def test_planes_in_a_series_whose_name_has_lines() -> None:
+    text = nd(NTimePoints="2", NWavelengths="1", WaveName1='"DAPI"')
+    present = ["a\nb.nd", "a\nb_w1DAPI_t1.TIF"]
+    assert set(promised("a\nb.nd", text, present)) == {f"a\nb_w1DAPI_t{t}.TIF" for t in (1, 2)}
 
 
 @pytest.mark.parametrize("make", [indexes.micromanager, indexes.micromanager_2])
