@@ -152,7 +152,8 @@ class Attempt:
 
     def end(self, importer: Importer, outcome: Outcome) -> State:
         """Records what the importer says, after OMERO has confirmed it."""
-        if isinstance(outcome, CutShort | Stopped):
+        # We have not seen the end of its last call, and the next attempt may come before that.
+        if isinstance(outcome, CutShort | Stopped | StillRunning | DiskAway):
             note_leftover(self.journal, self.fileset.id)
         if isinstance(outcome, FsError):
             raise outcome

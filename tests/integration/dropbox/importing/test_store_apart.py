@@ -10,8 +10,9 @@ import itertools
 import random
 import signal
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +37,7 @@ from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.handles import Handle
 from tests.stores import KINDS, Store, image
 
-from .attempts import Killed, no_patience, until
+from .attempts import PATIENCE_S, Killed, no_patience, until
 from .stored import Stored
 from .test_attempts import _killing
 
@@ -67,6 +68,8 @@ class Apart(Stored):
     def __init__(self, place: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(place, seeded)
         self._monkeypatch = monkeypatch
+        self.carried_out = threading.Event()  # until then OMERO does not begin a killed one's call
+        self.carried_out.set()
         self._lock = threading.Lock()
         self._process: Process | None = None
         self._numbers = itertools.count(1)
@@ -122,6 +125,7 @@ class Apart(Stored):
         process.send(self._signal)
         if self._signal == signal.SIGKILL:
             assert process.wait(END_S) == -signal.SIGKILL
+            assert self.carried_out.wait(END_S)
         else:  # from now on it is silent, and not before, however slow its start was
             self._monkeypatch.setattr(job, "SILENT_S", 0.5)
 
@@ -138,6 +142,8 @@ class Apart(Stored):
                 break
         sent, self.met_then = self.sent, self.met.copy()
         self.begin()
+        if sent:
+            self.sweep(lambda: all(self.found(dropped)[1]))
         row, there, files = self.found(dropped)
         wrong = [
             f"it is {row.state.value}: {row.reason}" if row.state is not State.IMPORTED else "",
@@ -160,10 +166,16 @@ class Apart(Stored):
         there = self.in_omero(dropped.path) if registered else self.images_of(dropped)
         return self.row_of(dropped), there, 1
 
-    def _sweep(self) -> None:
-        """As DropBox does from time to time: an empty fileset of a late call goes."""
+    def sweep(self, done: Callable[[], bool]) -> None:
+        """As DropBox does from time to time: an empty fileset of a late call goes.
+
+        Ends when it is `done`, or when it should long have been.
+        """
         pool = SessionPool(self.omero)
-        Leftovers(self.journal, self.omero, pool, self.watch, lambda _: "").sweep()
+        leftovers = Leftovers(self.journal, self.omero, pool, self.watch, lambda _: "")
+        end = time.monotonic() + PATIENCE_S
+        while not done() and time.monotonic() < end:
+            leftovers.sweep()
         pool.tidy(everything=True)
 
     def made(self, top: Path, zarr: int, seed: int) -> Store:
@@ -260,6 +272,31 @@ def test_killed_at_each_step_it_is_imported_once(apart: Apart) -> None:
     assert {(m.name, m.after) for m in steps} >= {("ask verified", False), ("ask verified", True)}
     assert apart.reader == PIXEL_BUFFER or "ask began" in {moment.name for moment in steps}
     assert not apart.wrong_after(signal.SIGKILL, steps)
+
+
+@pytest.mark.parametrize(
+    ("apart", "call"),
+    [
+        pytest.param(Apart, "ManagedRepository.importFileset", id="uploaded"),
+        pytest.param(OfSets, "ManagedRepository.importFileset", id="sets"),
+        pytest.param(Registered, "IUpdate.saveAndReturnIds", id="registered"),
+    ],
+    indirect=["apart"],
+)
+def test_a_call_that_comes_after_the_next_attempt_leaves_nothing(apart: Apart, call: str) -> None:
+    """The next attempt finds nothing of it, and imports; a sweep takes away what comes then."""
+    dropped = apart.put(1)
+    apart.begin(Moment(call, 1, after=False))
+    apart.carried_out.clear()
+    assert apart.attempt() is State.QUEUED
+    assert apart.sent
+    assert apart.attempt() is State.IMPORTED
+    assert len(apart.found(dropped)[1]) == 1
+    apart.carried_out.set()
+    until(lambda: len(apart.found(dropped)[1]) == 2)
+    apart.sweep(lambda: len(apart.found(dropped)[1]) == 1)
+    row, there, _ = apart.found(dropped)
+    assert there == [row.images]
 
 
 @pytest.mark.parametrize("apart", [pytest.param(Apart, id="uploaded")], indirect=True)

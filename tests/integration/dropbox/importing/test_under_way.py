@@ -16,7 +16,13 @@ from unittest.mock import Mock
 import pytest
 
 from omero_fs_plugin.dropbox.importing import activity, earlier, leftovers
-from omero_fs_plugin.dropbox.importing.importers import CutShort, Stopped, native
+from omero_fs_plugin.dropbox.importing.importers import (
+    CutShort,
+    DiskAway,
+    StillRunning,
+    Stopped,
+    native,
+)
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, NativeImporter
 from omero_fs_plugin.dropbox.importing.importers.protocol import Outcome, Task
 from omero_fs_plugin.dropbox.importing.leftovers import Leftovers
@@ -416,8 +422,8 @@ class TestACallThatIsCarriedOutLate:
         sweep()
         assert world.in_omero(path) == [world.row(path).images]
 
-    @pytest.mark.parametrize("how", [CutShort, Stopped])
-    def test_the_import_of_a_fileset_whose_java_was_ended(
+    @pytest.mark.parametrize("how", [CutShort, Stopped, StillRunning, DiskAway])
+    def test_the_import_of_a_fileset_whose_process_was_ended(
         self, world: World, sweep: Callable[[], None], monkeypatch: pytest.MonkeyPatch, how: Any
     ) -> None:
         session = world.omero.session_for(world.omero.user("amy"))
@@ -430,7 +436,7 @@ class TestACallThatIsCarriedOutLate:
                 one = NativeImport(session, task, stopping=stopping)
                 repository = session.managed_repository()
                 repository.begin_importFileset(one._description(), one._settings(repository))
-                yield task, how("Java was ended")
+                yield task, how("it was ended")
 
         path = world.drop("a.tif")
         world.queue(path)
