@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -58,15 +56,6 @@ def test_the_next_of_several_is_told() -> None:
     window = WINDOW.read("12:00-13:00,20:00-24:00")
     assert [window.opens(at(hour)) for hour in (0, 12, 14, 23)] == ["12:00", "", "20:00", ""]
     assert Window().opens(at(3)) == ""
-
-
-@pytest.fixture
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("berlin")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -14,14 +12,7 @@ SUMMER = datetime(2026, 7, 1, tzinfo=timezone.utc).timestamp()
 WINTER = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
 HOUR = 3600
 
-
-@pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("berlin")
 
 
 @pytest.mark.parametrize("clock", [Clock(0.0), Clock(-3.5, 7200), Clock(12.0, -12600)])
