@@ -39,7 +39,7 @@ def size_in_64_bits(size: int) -> int:
     return min(size, _LARGEST)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileStat:
     """What identifies the content of a file without reading it.
 
@@ -63,14 +63,36 @@ class FileStat:
     def of(cls, found: os.stat_result) -> FileStat:
         """From what os.stat, os.lstat or os.fstat gave."""
         device = _NUMBER_THERE.get(found.st_dev, found.st_dev)
+        mtime, ctime = in_64_bits(found.st_mtime_ns), in_64_bits(found.st_ctime_ns)
         return cls(
-            device,
+            _once(device),
             found.st_ino,
             found.st_size,
-            in_64_bits(found.st_mtime_ns),
-            in_64_bits(found.st_ctime_ns),
-            found.st_uid,
+            mtime,
+            mtime if ctime == mtime else ctime,
+            _once(found.st_uid),
         )
+
+    @staticmethod
+    def untouched(before: FileStat | None, now: FileStat | None) -> bool:
+        """Whether a file is there as it was, and nobody has touched it between.
+
+        ctime counts, because a program may write and set mtime back.
+        """
+        if before is None or now is None:
+            return False
+        return (before, before.ctime_ns) == (now, now.ctime_ns)
+
+
+# Numbers that very many FileStats have: one object is enough for all of them.
+_SAME: dict[int, int] = {}
+_MOST_SAME = 10_000
+
+
+def _once(number: int) -> int:
+    if len(_SAME) > _MOST_SAME:
+        _SAME.clear()
+    return _SAME.setdefault(number, number)
 
 
 # Each machine numbers its devices itself.  So importers on another machine than DropBox's learn

@@ -203,8 +203,11 @@ def _store(top: Path, files: int) -> tuple[str, int]:
     return "", stores.write(top, files)
 
 
-def _plate(top: Path, files: int) -> tuple[str, int]:
-    """A well has an image; each of its planes is a file."""
+def plate(top: Path, files: int) -> tuple[str, int]:
+    """As `_store`.  A well has an image; each of its planes is a file.
+
+    There are a few more files than `files`: as many for each well.
+    """
     top.mkdir(parents=True)
     each = -(-files // WELLS)
     wells, images = [], []
@@ -230,10 +233,10 @@ def _plate(top: Path, files: int) -> tuple[str, int]:
             f'<WellSample ID="WellSample:0:{well}:0" Index="{well}"><ImageRef ID="Image:{well}"/>'
             "</WellSample></Well>"
         )
-    plate = f'<Plate ID="Plate:0" Name="p">{"".join(wells)}</Plate>'
+    whole = f'<Plate ID="Plate:0" Name="p">{"".join(wells)}</Plate>'
     (top / "a.companion.ome").write_text(
         f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{_NAMESPACE}" '
-        f'UUID="urn:uuid:{UUID(int=0)}">{plate}{"".join(images)}</OME>',
+        f'UUID="urn:uuid:{UUID(int=0)}">{whole}{"".join(images)}</OME>',
         encoding="utf-8",
     )
     return "a.companion.ome", each * WELLS + 1
@@ -246,6 +249,6 @@ def _of_kind(write: Callable[[Path, int], int]) -> Callable[[Path, int], tuple[s
 # Name -> what it is called in words, and what makes one.
 SETS: dict[str, tuple[str, Callable[[Path, int], tuple[str, int]]]] = {
     "store": ("store", _store),
-    "plate": ("plate", _plate),
+    "plate": ("plate", plate),
     **{kind: (text, _of_kind(write)) for kind, (text, write) in KINDS.items()},
 }

@@ -27,6 +27,8 @@ from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel.observers import Observing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
+from .plates import Plate
+
 Work = Callable[[], int]  # what is measured; gives how many it has done
 After = ExitStack  # what is closed when nothing is measured any more
 
@@ -96,6 +98,17 @@ def parts(directory: Path, number: int, after: After) -> Work:
         stage.ask(lambda lot: Grouping((Candidate(lot),)))
         taken = stage.journal.take("amy")
         return 0 if taken is None else len(taken.files)
+
+    return work
+
+
+def plates(directory: Path, number: int, after: After) -> Work:
+    """A plate of real files, from their coming until it is in the queue."""
+    one = Plate(directory, number, after)
+
+    def work() -> int:
+        queued = one.queue()
+        return number if queued == one.number else queued  # it has a few more than `number`
 
     return work
 
@@ -194,6 +207,7 @@ class Subject:
     text: str
     prepare: Callable[[Path, int, After], Work]
     sizes: tuple[int, int, int]
+    most: float | None = None  # bytes of memory for each, as the target; None: not told
 
 
 SUBJECTS = {
@@ -203,6 +217,7 @@ SUBJECTS = {
     "rules": Subject("rules", rules, (2_500, 5_000, 10_000)),
     "roots": Subject("directories of rules taken", roots, (2_500, 5_000, 10_000)),
     "parts": Subject("parts of a set", parts, (15_000, 30_000, 60_000)),
+    "plate": Subject("files of a plate, on a disk", plates, (5_000, 10_000, 20_000), most=1024),
     "directories": Subject("directories waiting", directories, (5_000, 10_000, 20_000)),
     "watched": Subject("directories in the watched one", watched, (5_000, 10_000, 20_000)),
 }

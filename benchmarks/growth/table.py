@@ -57,6 +57,10 @@ def _add(outcome: Outcome, scratch: Path, name: str, subject: Subject, less: int
             text = f"{subject.text}: {unit}, growth exponent"
             target = MOST if less == 1 else None
             outcome.figures.append(Figure(text, exponent(sizes, costs), "", target))
+    if subject.most is not None:
+        each = (memory[-1] - memory[0]) * MB / (sizes[-1] - sizes[0])
+        text = f"{subject.text}: memory for each beyond the first {sizes[0]:,}"
+        outcome.figures.append(Figure(text, each, "B", subject.most if less == 1 else None))
 
 
 def _one(name: str, size: int, directory: Path) -> dict[str, float]:

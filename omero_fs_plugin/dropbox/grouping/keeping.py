@@ -66,5 +66,8 @@ def kept_back(candidates: Sequence[Candidate], holders: Sequence[Holder]) -> Ite
         else:
             kept.setdefault(by.first, []).extend(candidate.files)
     for candidate in free:
-        files = tuple(dict.fromkeys((*candidate.files, *kept.get(candidate.files[0], ()))))
-        yield candidate if files == candidate.files else replace(candidate, files=files)
+        more = kept.get(candidate.files[0])
+        if more:
+            files = tuple(dict.fromkeys((*candidate.files, *more)))
+            candidate = replace(candidate, files=files)
+        yield candidate

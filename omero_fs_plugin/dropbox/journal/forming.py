@@ -5,7 +5,7 @@ All of it runs within a transaction of the journal; `gathering` has large sets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -75,17 +75,20 @@ def first_of(rows: Sequence[Any], formed: Formed) -> Any:
 
 def rows_of(connection: Connection, formed: Formed) -> list[Any]:
     """The filesets that begin with one of the files, without imported ones and copies."""
+    return [row for rows in rows_in_parts(connection, formed) for row in rows]
+
+
+def rows_in_parts(connection: Connection, formed: Formed) -> Iterator[Sequence[Any]]:
+    """As `rows_of`, some at a time: of a large set all rows would need much memory."""
     table = schema.fileset.c
-    rows: list[Any] = []
-    for some in chunks([met.path for met in formed.found], _CHUNK):
-        rows += connection.execute(
+    for some in chunks(formed.found, _CHUNK):
+        yield connection.execute(
             select(table.id, table.path, table.state, table.verified, table.user).where(
-                table.path.in_(some),
+                table.path.in_([met.path for met in some]),
                 table.state.in_(REOPENED),
                 table.duplicate_of.is_(None),
             )
         ).all()
-    return rows
 
 
 def is_busy(row: Any, user: str) -> bool:

@@ -5,14 +5,15 @@ There is one writer at a time, so a transaction over all files of a plate would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from . import schema
-from .forming import end, first_of, form, is_busy, reason_with, rows_of, values_of
+from .forming import end, first_of, form, is_busy, reason_with, rows_in_parts, rows_of, values_of
 from .intake import Stamp, wait_apart
 from .parting import CLOSED, GATHERS, RECORDED, Parting
 from .records import PART, Formed, Found, chunks, columns, met_of
@@ -37,7 +38,30 @@ class Gathered:
     event: int = 0  # the last one before it was begun
     within: bool = False  # it is the id of another set
     left: list[Found] = field(default_factory=list)  # they wait by themselves now
-    taken: set[str] = field(default_factory=set)  # paths that it has
+    number: int = 0  # of its files that it has, in their order
+
+    @property
+    def taken(self) -> Set[str]:
+        """The paths that it has."""
+        return _First(self.formed, self.number)
+
+
+class _First(Set[str]):
+    """The paths of the first files of a set.  Hardly ever is one looked up."""
+
+    def __init__(self, formed: Formed, number: int) -> None:
+        self._formed = formed
+        self._number = number
+
+    def __contains__(self, path: object) -> bool:
+        position = self._formed.positions.get(path) if isinstance(path, str) else None
+        return position is not None and position < self._number
+
+    def __iter__(self) -> Iterator[str]:
+        return (met.path for met in islice(self._formed.found, self._number))
+
+    def __len__(self) -> int:
+        return self._number
 
 
 class Gathering(Parting):
@@ -74,14 +98,14 @@ class Gathering(Parting):
         """
         with self._database.reading() as connection:
             event = connection.scalar(select(func.max(schema.event_log.c.id))) or 0
-            rows = rows_of(connection, formed)
             there = around(connection, formed)
             if there is not None and there.delays:
                 return None
-            if any(is_busy(row, formed.user) for row in rows) or self._others_gather(
-                connection, [row.id for row in rows]
-            ):
-                return None
+            for rows in rows_in_parts(connection, formed):
+                if any(is_busy(row, formed.user) for row in rows) or self._others_gather(
+                    connection, [row.id for row in rows]
+                ):
+                    return None
         if there is not None:
             return self._end_all(formed, there)
         gathered = Gathered(formed, 0, event)
@@ -185,7 +209,7 @@ class Gathering(Parting):
         """A part: these files, from this position on.  Raises Changed."""
         formed = gathered.formed
         with self._part(gathered, begin) as connection:
-            gathered.taken.update(met.path for met in some)
+            gathered.number = begin + len(some)
             self._end(connection, self._stamp(), gathered, replace(formed, found=some))
             put_in(connection, gathered.id, begin, some)
 
@@ -294,14 +318,14 @@ class Gathering(Parting):
 def _large(connection: Connection, formed: Formed) -> list[int]:
     """Former sets of these files that are too large for one part."""
     file, first = schema.file.c, formed.found[0].path
-    rows = [
-        row.id
-        for row in rows_of(connection, formed)
-        # Of one that was skipped only the first file counts.
-        if row.user == formed.user and (row.state != State.SKIPPED or row.path == first)
-    ]
     found: list[int] = []
-    for some in chunks(rows, PART):
+    for rows in rows_in_parts(connection, formed):
+        some = [
+            row.id
+            for row in rows
+            # Of one that was skipped only the first file counts.
+            if row.user == formed.user and (row.state != State.SKIPPED or row.path == first)
+        ]
         found += connection.scalars(
             select(file.fileset).where(file.fileset.in_(some), file.position == PART)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ PART = 500  # files of one set that one transaction is about: others wait for it
 STAT_COLUMNS = ("device", "inode", "size", "mtime_ns", "ctime_ns")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A file as it was met on disk."""
 
@@ -48,10 +48,15 @@ class Formed:
     indexes: frozenset[str] = frozenset()
     remark: str = ""  # what people are told once it is imported
 
-    @cached_property
-    def paths(self) -> frozenset[str]:
+    @property
+    def paths(self) -> Set[str]:
         """Of all files."""
-        return frozenset(met.path for met in self.found)
+        return self.positions.keys()
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Path -> which of the files it is.  Made when it is asked for: a large set needs none."""
+        return {met.path: position for position, met in enumerate(self.found)}
 
 
 @dataclass(frozen=True)

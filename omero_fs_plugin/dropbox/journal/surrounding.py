@@ -47,12 +47,11 @@ def around(connection: Connection, formed: Formed) -> Around | None:
     Or all but indexes, if it is not one that the new set would replace.
     """
     table, file = schema.fileset.c, schema.file.c
-    stats = {met.path: met.stat for met in formed.found}
-    images = stats.keys() - formed.indexes
     by_hand = formed.origin == HANDED_OVER
     has: dict[int, set[str]] = {}
     sets: dict[int, Around] = {}
     for some in chunks(formed.found, _CHUNK):
+        stats = {met.path: met.stat for met in some}
         rows = connection.execute(
             select(schema.file, table.path.label("begins"), table.state)
             .join_from(schema.file, schema.fileset)
@@ -75,11 +74,12 @@ def around(connection: Connection, formed: Formed) -> Around | None:
                 has.setdefault(row.fileset, set()).add(row.path)
                 sets[row.fileset] = Around(row.fileset, row.begins, state, whole=False)
     found = []
+    images = formed.paths - formed.indexes if sets else set()
     for identifier, one in sets.items():
-        if len(has[identifier]) == len(stats):
+        if len(has[identifier]) == len(formed.paths):
             found.append(replace(one, whole=True))
             continue
-        replaced = one.state is State.QUEUED and one.path in stats
+        replaced = one.state is State.QUEUED and one.path in formed.paths
         if images and images <= has[identifier] and not by_hand and not replaced:
             found.append(one)
     # A set under way comes before one that is imported.

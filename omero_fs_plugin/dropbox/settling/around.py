@@ -5,7 +5,7 @@ No lock is held meanwhile: a share may hang.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from omero_fs_plugin.accounts import NoAnswer
@@ -24,7 +24,8 @@ from .outside import Outside
 class Around:
     """What was looked up for an answer before the lock was taken."""
 
-    stats: Mapping[str, FileStat | None] = field(default_factory=dict)  # None: not there
+    # Files beside the lot, without those that are at rest as they are; None: not there
+    stats: Mapping[str, FileStat | None] = field(default_factory=dict)
     away: Mapping[str, str] = field(default_factory=dict)  # path -> why it cannot be looked at
     advice: Mapping[str, str] = field(default_factory=dict)  # directory -> what is wrong there
     changed: tuple[Found, ...] = ()  # files of the lot that changed while they were read
@@ -34,12 +35,20 @@ class Around:
 
     @property
     def met(self) -> list[Found]:
-        """The files beside the lot that are there."""
+        """The files beside the lot that are there, and of which something may be news."""
         return [Found(path, stat) for path, stat in self.stats.items() if stat is not None]
 
 
-def look_around(lot: Lot, grouping: Grouping, outside: Outside) -> Around:
-    """Looks at whatever the answer may turn on.  Raises RootAway."""
+def look_around(
+    lot: Lot,
+    grouping: Grouping,
+    outside: Outside,
+    rested: Callable[[str], FileStat | None] = lambda path: None,
+) -> Around:
+    """Looks at whatever the answer may turn on.  Raises RootAway.
+
+    `rested` gives a file at rest as it came to rest.
+    """
     stats: dict[str, FileStat | None] = {}
     away: dict[str, str] = {}
     advice: dict[str, str] = {}
@@ -50,6 +59,8 @@ def look_around(lot: Lot, grouping: Grouping, outside: Outside) -> Around:
         for path in candidate.files:
             if path not in lot.stats and path not in stats and path not in away:
                 _look(path, outside, stats, away)
+                if FileStat.untouched(rested(path), stats.get(path)):
+                    del stats[path]  # of a large set these are nearly all
         if is_by_owner(lot.rule):
             for path in candidate.files:
                 _look_whose(path, outside, owners, away)

@@ -168,9 +168,10 @@ class Assembly:
                 failed = all_readers and is_image_name(PurePath(path).name)
                 failed = (failed and path not in grouping.parts) or why.startswith(DEADLY)
                 verdicts[path] = _Verdict(State.FAILED if failed else State.SKIPPED, why)
-        told = {path for candidate in grouping.candidates for path in candidate.files}
-        told.update(verdicts)
-        untold = [path for path in still if path in self._lots and path not in told]
+        untold = [path for path in still if path in self._lots and path not in verdicts]
+        if untold:
+            told = {path for candidate in grouping.candidates for path in candidate.files}
+            untold = [path for path in untold if path not in told]
         if untold:
             log.error("nothing was found out about %s", untold[0])
             why = "waits: nothing was found out about it; see the log"
@@ -318,7 +319,9 @@ class Assembly:
                 raise Waits(f"waits for {path}, which {around.away[path]}", _BUSY_S)
             stat = lot.stats.get(path) or rested or around.stats.get(path)
             if stat is None:
-                raise Waits(f"waits for {path}, which is not there", _BUSY_S)
+                is_gone = path in around.stats  # else it rested here when it was looked at
+                why = "is not there" if is_gone else "has changed"
+                raise Waits(f"waits for {path}, which {why}", _BUSY_S)
             found.append(Found(path, stat))
             if rested is None and path not in lot.stats:
                 uncovered.append(found[-1])

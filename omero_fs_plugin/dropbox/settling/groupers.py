@@ -388,7 +388,8 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
     """
     asked = set(paths)
     levels: dict[str, int] = {}  # directory -> how far it is above one of the files, at least
-    for directory in dict.fromkeys(PurePath(path).parent for path in paths):
+    for name in dict.fromkeys(path.rpartition("/")[0] for path in paths):
+        directory = PurePath(name)
         for level, above in enumerate((directory, *directory.parents)):
             if not above.is_relative_to(root):
                 break

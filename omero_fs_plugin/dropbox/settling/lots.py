@@ -6,14 +6,14 @@ Pure: the time is an argument.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.stores import is_store
+from omero_fs_plugin.stores import store_at
 
 from .neighbourhood import Neighbourhood, Owner, below
 
@@ -32,7 +32,7 @@ class Lot:
     stats: Mapping[str, FileStat] = field(repr=False, default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Rested:
     stat: FileStat
     owner: Owner
@@ -63,49 +63,72 @@ class Lots:
         self._rule_of = rule_of
         self._held = held
         self._answers = answers
-        self._rested: dict[str, _Rested] = {}
+        # Directory -> name in it -> the file: a plate has very many files in few directories, and
+        # what all of their paths have in common is kept once.
+        self._in: dict[str, dict[str, _Rested]] = {}
+        self._number = 0  # of them
         # owner -> directory to be asked about -> when (s); the owner who waited longest is first
         self._due: OrderedDict[Owner, dict[str, float]] = OrderedDict()
-        self._in: dict[str, set[str]] = {}  # directory -> files at rest in it
         self._waiting = Neighbourhood()  # files that were asked about
         self._asking: set[str] = set()  # users who have a lot out
         # Files that left without a result: they are to settle anew.
         self._released: list[Found] = []
 
     def __len__(self) -> int:
-        return len(self._rested)
+        return self._number
 
     def __contains__(self, path: object) -> bool:
-        return path in self._rested
+        return isinstance(path, str) and self._find(path) is not None
+
+    def _find(self, path: str) -> _Rested | None:
+        directory, _, name = path.rpartition("/")
+        files = self._in.get(directory)
+        return None if files is None else files.get(name)
+
+    def _at(self, path: str) -> _Rested:
+        """Raises KeyError if it is not here."""
+        directory, _, name = path.rpartition("/")
+        return self._in[directory][name]
+
+    def _all(self) -> Iterator[tuple[str, _Rested]]:
+        for directory, files in self._in.items():
+            for name, rested in files.items():
+                yield f"{directory}/{name}", rested
 
     def below(self, directory: str) -> list[str]:
         """The files at rest, of those that lie below `directory`."""
-        return below(self._in, directory)
+        itself = store_at(directory)
+        found = (f"{where}/{name}" for where, name in below(self._in, directory))
+        return [path for path in found if path != itself]
 
     def stores(self) -> list[tuple[str, str]]:
         """(root, path) of the stores at rest, which wait."""
-        return [(one.owner[1], path) for path, one in self._rested.items() if is_store(path)]
+        # The name of a store, after the slash at its end, is empty.
+        found = ((directory, files.get("")) for directory, files in list(self._in.items()))
+        return [(one.owner[1], f"{directory}/") for directory, one in found if one is not None]
 
     def at_rest_since(self, path: str) -> float:
         """When (s, monotonic) it was handed on, a quiet period after its last sign of life."""
-        return self._rested[path].since
+        return self._at(path).since
 
     def stat_of(self, path: str) -> FileStat | None:
-        """The file as it was when it came to rest; None if it is not here."""
-        rested = self._rested.get(path)
+        """The file as it was when it came to rest; None if it is not here.  Needs no lock."""
+        rested = self._find(path)
         return rested.stat if rested is not None else None
 
     def add(self, found: Iterable[Found], user: str, root: str, now: float) -> None:
         """Takes files of one user that have come to rest."""
         directories: dict[str, None] = {}
+        owner = user, root
         for met in found:
             rule = self._rule_of(met.path)
-            self._rested[met.path] = _Rested(met.stat, (user, root), rule, since=now)
-            directory = met.path.rpartition("/")[0]
-            self._in.setdefault(directory, set()).add(met.path)
+            directory, _, name = met.path.rpartition("/")
+            files = self._in.setdefault(directory, {})
+            self._number += name not in files
+            files[name] = _Rested(met.stat, owner, rule, since=now)
             directories[directory] = None
         for directory in directories:
-            self._due.setdefault((user, root), {})[directory] = now
+            self._due.setdefault(owner, {})[directory] = now
             self.ask_near(directory, now + AGAIN_S)
 
     def ask_near(self, directory: str, at: float) -> None:
@@ -124,12 +147,12 @@ class Lots:
 
     def remove(self, path: str) -> None:
         """Removes a file that stirs again, is gone, or is in a fileset now."""
-        if self._rested.pop(path, None) is None:
+        directory, _, name = path.rpartition("/")
+        files = self._in.get(directory)
+        if files is None or files.pop(name, None) is None:
             return
+        self._number -= 1
         self._waiting.remove(path)
-        directory = path.rpartition("/")[0]
-        files = self._in[directory]
-        files.discard(path)
         if not files:
             del self._in[directory]
 
@@ -146,8 +169,8 @@ class Lots:
                 self._due.move_to_end(owner)
             if chosen:
                 self._asking.add(user)
-                stats = {path: self._rested[path].stat for path in sorted(chosen)}
-                rule = self._rule_of(chosen[0]) or self._rested[chosen[0]].rule
+                stats = {path: self._at(path).stat for path in sorted(chosen)}
+                rule = self._rule_of(chosen[0]) or self._at(chosen[0]).rule
                 return Lot(user, root, rule, tuple(stats), stats)
         return None
 
@@ -158,7 +181,8 @@ class Lots:
             if directories[directory] > now or len(chosen) >= _MOST:
                 continue
             del directories[directory]
-            here = [p for p in self._in.get(directory, ()) if self._rested[p].owner == owner]
+            files = self._in.get(directory, {})
+            here = [f"{directory}/{name}" for name, one in files.items() if one.owner == owner]
             if here and self._rule_of(here[0]) is None and self._held(owner[0]):
                 self.release(here)
             else:
@@ -181,30 +205,30 @@ class Lots:
     def again(self, paths: Iterable[str], at: float) -> None:
         """Asks about these files at that time."""
         for path in paths:
-            self._set_due(self._rested[path].owner, path.rpartition("/")[0], at)
+            self._set_due(self._at(path).owner, path.rpartition("/")[0], at)
 
     def wait(self, path: str, lacks: Candidate | None) -> None:
         """Lets a file wait for others.  `lacks`: its set, if parts of that may never come."""
-        rested = self._rested[path]
+        rested = self._at(path)
         rested.lacks = lacks
         self._waiting.add(path, rested.owner)
 
     def incomplete(self) -> dict[str, Candidate]:
         """The files that wait for parts which may never come, each with its set."""
-        return {path: rested.lacks for path, rested in self._rested.items() if rested.lacks}
+        return {path: rested.lacks for path, rested in self._all() if rested.lacks}
 
     def tries(self, path: str) -> int:
         """How often a reader has failed on it so far."""
-        return self._rested[path].tries
+        return self._at(path).tries
 
     def tried(self, path: str, tries: int) -> None:
         """A reader has failed on it `tries` times."""
-        self._rested[path].tries = tries
+        self._at(path).tries = tries
 
     def release(self, paths: Iterable[str]) -> None:
         """Lets files leave without a result."""
         for path in paths:
-            self._released.append(Found(path, self._rested[path].stat))
+            self._released.append(Found(path, self._at(path).stat))
             self.remove(path)
 
     def settle_anew(self, files: Iterable[Found]) -> None:

@@ -114,7 +114,7 @@ class Meeting:
                 self._files.gone(gone, away)
                 for path, stat in looked.items():
                     at_rest = self._lots.stat_of(path)
-                    if stat is None or path in self._settler or _is_as(at_rest, stat):
+                    if stat is None or path in self._settler or FileStat.untouched(at_rest, stat):
                         continue
                     self._lots.remove(path)
                     self._files.stir(Found(path, stat), now, lies_in[path])
@@ -139,7 +139,8 @@ class Meeting:
                     self._files.seen(met.path)
                     if met.path not in self._settler:
                         if met.path in self._lots:
-                            if not alive and _is_as(self._lots.stat_of(met.path), met.stat):
+                            rested = self._lots.stat_of(met.path)
+                            if not alive and FileStat.untouched(rested, met.stat):
                                 continue
                             self._lots.remove(met.path)
                         fresh.append(met)
@@ -264,11 +265,3 @@ class Meeting:
             imported = self._journal.imported_at(unasked)
             asked_for += [met for path, met in unasked.items() if path not in imported]
         return asked_for
-
-
-def _is_as(at_rest: FileStat | None, now: FileStat) -> bool:
-    """Whether nobody has touched a file since it came to rest.
-
-    ctime counts, because a program may write and set mtime back.
-    """
-    return at_rest is not None and (at_rest, at_rest.ctime_ns) == (now, now.ctime_ns)

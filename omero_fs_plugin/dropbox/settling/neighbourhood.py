@@ -8,16 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 Owner = tuple[str, str]  # user, root
 
 
-def below(by_directory: Mapping[str, Iterable[str]], directory: str) -> list[str]:
-    """The files of `by_directory` (directory -> files in it) that lie below `directory`."""
+def below(by_directory: Mapping[str, Iterable[str]], directory: str) -> Iterator[tuple[str, str]]:
+    """(directory, what `by_directory` has of it), of `directory` and of those below it."""
     above = directory.rstrip("/") + "/"
-    return [
-        path
-        for where, paths in by_directory.items()
-        if f"{where}/".startswith(above)
-        for path in paths
-        if path != above
-    ]
+    for where, some in by_directory.items():
+        if f"{where}/".startswith(above):
+            for one in some:
+                yield where, one
 
 
 class Neighbourhood:
@@ -28,7 +25,7 @@ class Neighbourhood:
     """
 
     def __init__(self) -> None:
-        self._files: dict[str, dict[str, Owner]] = {}  # directory -> path in it -> owner
+        self._files: dict[str, dict[str, Owner]] = {}  # directory -> name in it -> owner
         self._owners: dict[str, Counter[Owner]] = {}  # directory -> owner -> files that wait
         # Directory -> directories at and below it in which files wait
         self._below: dict[str, set[str]] = {}
@@ -36,19 +33,19 @@ class Neighbourhood:
     def add(self, path: str, owner: Owner) -> None:
         """The file waits from now on."""
         self.remove(path)
-        directory = path.rpartition("/")[0]
+        directory, _, name = path.rpartition("/")
         files = self._files.setdefault(directory, {})
         if not files:
             for above in _upwards(directory):
                 self._below.setdefault(above, set()).add(directory)
-        files[path] = owner
+        files[name] = owner
         self._owners.setdefault(directory, Counter())[owner] += 1
 
     def remove(self, path: str) -> None:
         """The file no longer waits.  Does nothing if it did not wait."""
-        directory = path.rpartition("/")[0]
+        directory, _, name = path.rpartition("/")
         files = self._files.get(directory, {})
-        owner = files.pop(path, None)
+        owner = files.pop(name, None)
         if owner is None:
             return
         owners = self._owners[directory]

@@ -136,7 +136,7 @@ class Pipeline:
         """
         try:
             around: Around = self.outside.ask(
-                lot.root, lambda: look_around(lot, grouping, self.outside)
+                lot.root, lambda: look_around(lot, grouping, self.outside, self.lots.stat_of)
             )
             # Those that nobody has met yet have their quiet period before them.
             self._meeting.meet(around.met, now, alive=False)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from omero_fs_plugin.dropbox.grouping.filesets import Reach
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import store_at
 
 from .neighbourhood import below
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A file in its quiet period."""
 
@@ -110,7 +111,8 @@ class Settler:
 
     def below(self, directory: str) -> list[str]:
         """The pending files that lie below `directory`."""
-        return below(self._in, directory)
+        itself = store_at(directory)
+        return [path for _, path in below(self._in, directory) if path != itself]
 
     def requiet(self, quiet: Callable[[str], float | None]) -> None:
         """Gives each file the quiet period (s) that `quiet` says for its path; None: as it is.
@@ -151,6 +153,9 @@ class Settler:
             if not self._in[directory]:
                 del self._in[directory]
         self._first.pop(path, None)
+        if not self._pending:  # the tables of very many files would stay as large as they were
+            self._pending.clear()
+            self._first.clear()
 
     def due(self, now: float, limit: int, root: str | None = None) -> list[Pending]:
         """At most `limit` files whose quiet period is over; of each the longest at rest first.

@@ -5,7 +5,8 @@ What one import needs beyond that is in a process of its own, and ends with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any
 import pytest
 from omero.rtypes import rlong, rstring, rtime
 
+from benchmarks.growth.plates import Plate
 from omero_fs_plugin.blitz import filesets
 from omero_fs_plugin.blitz.users import User
+from omero_fs_plugin.dropbox.grouping.bioformats.walk import Walk, in_order
+from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.importing import activity
 from omero_fs_plugin.dropbox.importing.activity import Watch, look
 from omero_fs_plugin.dropbox.importing.apart import wire
@@ -189,3 +193,43 @@ def test_a_plate_that_is_given_to_its_process_is_the_same_there(
         return sum(map(len, wire.lines_of_files(plates[number]())))
 
     assert for_each(parts, SMALL, LARGE) <= FOR_ONE
+
+
+# A plate of plain files, until it is in the queue.  A path alone is some 100 bytes, and what
+# identifies a file is 180: each of both is kept once.
+UNTIL_QUEUED = 1024  # bytes for each file
+
+
+def test_a_plate_takes_1_kib_for_each_file_until_it_is_queued(tmp_path: Path) -> None:
+    with ExitStack() as after:
+        made = {
+            (number, time): Plate(tmp_path / f"{number}-{time}", number, after)
+            for number, times in ((SMALL, 2), (LARGE, 1))
+            for time in range(times)
+        }
+        again = iter((0, 0, 1))  # for_each takes the smaller one twice
+
+        def queued(number: int) -> None:
+            time = next(again)
+            plate = made[number, time]
+            assert plate.queue() == plate.number
+
+        assert for_each(queued, SMALL, LARGE) <= UNTIL_QUEUED
+
+
+def _opened(number: int, plain: Callable[[str, Sequence[Sequence[str]]], list[Findings]]) -> object:
+    """What Bio-Formats says of a plate, from its answer on."""
+    files = [f"{PLATE}/w{n // 1000:02}/t{n % 1000:04}.tif" for n in range(number)]
+    walk = Walk(ROOT, plain)
+    first, *_ = in_order(reversed(files))
+    walk.take(first, {"files": [f"{path}" for path in files], "reader": "any", "plate": True})
+    grouping = walk.grouping([first])
+    assert grouping.candidates[0].files == tuple(files)
+    return grouping
+
+
+def test_what_bio_formats_says_of_a_plate_takes_little_more_than_its_paths() -> None:
+    def whole(root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
+        return [Findings()] * len(sets)
+
+    assert for_each(lambda number: _opened(number, whole), SMALL, LARGE) <= UNTIL_QUEUED / 2

@@ -169,6 +169,7 @@ class BioFormats:
                 walk.take(path, answer)
                 if "killed" in answer:
                     self._remember(content, walk.unreadable[path])
+                answer.clear()
             else:
                 walk.unreadable[path] = verdict
         return walk.grouping(files)

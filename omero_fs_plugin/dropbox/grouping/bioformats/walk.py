@@ -37,12 +37,11 @@ class _Found:
 
 def in_order(files: Iterable[str]) -> list[str]:
     """The files in the order of the importer's walk: those of a directory, then those below it."""
-    return sorted(dict.fromkeys(files), key=_place)
-
-
-def _place(path: str) -> tuple[list[str], str]:
-    directory, _, name = path.rpartition("/")
-    return directory.split("/"), name
+    in_each: dict[str, list[str]] = {}  # directory -> files in it
+    for path in dict.fromkeys(files):
+        in_each.setdefault(path.rpartition("/")[0], []).append(path)
+    directories = sorted(in_each, key=lambda directory: directory.split("/"))
+    return [path for directory in directories for path in sorted(in_each[directory])]
 
 
 class Walk:
@@ -93,7 +92,7 @@ class Walk:
         return self._above + absolute[len(self._real) :]
 
     def take(self, path: str, answer: Frame) -> None:
-        """Notes what the worker said of `path`."""
+        """Notes what the worker said of `path`.  Takes the answer: nobody reads it again."""
         if "killed" in answer:
             self.unreadable[path] = f"{DEADLY}: {answer['killed']}"
         elif "unknown" in answer:
@@ -107,16 +106,20 @@ class Walk:
             files = dict.fromkeys([path, *named])
             self._add(_Found(tuple(files), error=f"its reader: {answer['error']}"))
         else:
-            files = dict.fromkeys(self._outside(name, path) for name in answer["files"])
-            files.setdefault(path)
-            self._add(_Found(tuple(files), answer["reader"], answer["plate"]))
+            names = answer.pop("files")  # of a plate these are very many: none is kept twice
+            for position, name in enumerate(names):
+                names[position] = self._outside(name, path)
+            names.append(path)
+            used = tuple(dict.fromkeys(names))
+            del names
+            self._add(_Found(used, answer["reader"], answer["plate"]))
 
     def _add(self, found: _Found) -> None:
         self._found.append(found)
         self.users.update(found.files)
 
     def grouping(self, asked: Sequence[str]) -> Grouping:
-        """The answer about all files."""
+        """The answer about all files.  The walk is over then."""
         kept: dict[str, _Found] = {}
         spare: dict[str, _Found] = {}
         for found in self._found:
@@ -129,6 +132,8 @@ class Walk:
                 kept[first] = _Found(tuple(files), found.reader, found.plate, found.error)
             else:
                 kept[first] = found
+        self._found.clear()
+        self.users.clear()
         covered = {path for found in kept.values() for path in found.files}
         self._take_indexes(kept, covered)
         for first, found in spare.items():
@@ -141,6 +146,7 @@ class Walk:
         unreadable: Mapping[str, str] = {
             path: why for path, why in self.unreadable.items() if path not in covered
         }
+        covered.clear()
         # All in one question: each takes as long as some files do.
         states = self._check(self._root, [found.files for found in kept.values()])
         candidates = list(map(self._candidate, kept.values(), states))

@@ -38,7 +38,8 @@ def decode(received: bytearray) -> Frame | None:
     if len(received) < end:
         return None
     try:
-        frame = json.loads(str(received[_HEAD.size : end], "ascii"))
+        with memoryview(received) as view:
+            frame = json.loads(str(view[_HEAD.size : end], "ascii"))
     except RecursionError as error:
         raise ValueError("a frame that is too deep") from error
     del received[:end]
