@@ -164,6 +164,34 @@ def kind_of(name: SystemName) -> str:
     return name.maker.replace("``", "")
 
 
+# What file managers and servers put beside files, also into a store: it is no part of that.  All
+# other names are: a label image may be called "trash".
+BESIDE = (
+    SystemName(
+        r"\.ds_store|\._.*|\.directory",
+        (".DS_Store", "._0.0", ".directory"),
+        "what macOS and KDE keep of a directory and of each file",
+    ),
+    SystemName(
+        r"(?:ehthumbs|ehthumbs_vista|thumbs)\.db|desktop\.ini",
+        ("Thumbs.db", "desktop.ini"),
+        "what Windows Explorer keeps of a directory",
+    ),
+    SystemName(
+        r"\.nfs[0-9a-f]{8,}|\.fuse_hidden[0-9a-f]{8,}",
+        (".nfs000000000123abcd00000001", ".fuse_hidden0000000100000002"),
+        "files that NFS and FUSE keep for a program that has them open",
+    ),
+)
+BESIDE_DIRECTORIES = (
+    SystemName(
+        r"@eadir|\.@__thumb|\.appledouble",
+        ("@eaDir", ".@__thumb", ".AppleDouble"),
+        "what Synology, QNAP and servers of AFP keep of each directory",
+    ),
+)
+
+
 def any_of(names: tuple[SystemName, ...]) -> re.Pattern[str]:
     """Matches a whole name, case-folded, that is one of `names`."""
     return re.compile(_either([one.pattern for one in names]) + r"\Z", re.DOTALL)
@@ -178,6 +206,18 @@ def _either(patterns: list[str]) -> str:
             others = [pattern for pattern in patterns if pattern not in alike]
             patterns = [*others, f"{start}(?:{rests})"]
     return f"(?:{'|'.join(patterns)})"
+
+
+_BESIDE, _BESIDE_DIRECTORY = any_of(BESIDE), any_of(BESIDE_DIRECTORIES)
+_FIRST = frozenset(".@dDeEtT")  # letters of these names: a chunk begins with another
+
+
+def is_beside(name: str, *, directory: bool = False) -> bool:
+    """Whether a file or directory of a store, called so, is no part of it: see `BESIDE`."""
+    if name[0] not in _FIRST:
+        return False
+    known = _BESIDE_DIRECTORY if directory else _BESIDE
+    return known.match(name.casefold()) is not None
 
 
 def coming_of(name: str) -> str:

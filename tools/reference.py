@@ -61,7 +61,12 @@ def _filled(text: str) -> str:
 
 def names() -> str:
     """The two lists of names, with an empty line before and after them."""
-    lists = (("Files", system_names.FILES), ("Directories", system_names.DIRECTORIES))
+    in_stores = (*system_names.BESIDE, *system_names.BESIDE_DIRECTORIES)
+    lists = (
+        ("Files", system_names.FILES),
+        ("Directories", system_names.DIRECTORIES),
+        ("Within a store", in_stores),
+    )
     return (
         "".join(
             f"\n{heading}\n{'-' * len(heading)}\n\n" + "\n".join(map(_kind, kinds))

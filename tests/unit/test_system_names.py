@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omero_fs_plugin.stores import HIDDEN
 from omero_fs_plugin.system_names import (
+    BESIDE,
+    BESIDE_DIRECTORIES,
     DIRECTORIES,
     FILES,
     SystemName,
     any_of,
     coming_of,
+    is_beside,
     is_on_its_way,
     leaving_of,
 )
@@ -33,6 +37,25 @@ def test_all_patterns_in_one_are_those_patterns(
     name = "".join(parts)
     alone = any(re.fullmatch(one.pattern, name, re.DOTALL) for one in table)
     assert (any_of(table).match(name) is not None) == alone
+
+
+@pytest.mark.parametrize("table", [BESIDE, BESIDE_DIRECTORIES], ids=["files", "directories"])
+def test_what_is_beside_the_files_of_a_store(table: tuple[SystemName, ...]) -> None:
+    directory = table is BESIDE_DIRECTORIES
+    for name in [name for one in table for name in one.examples]:
+        for spelled in (name, name.upper(), name.lower()):
+            assert is_beside(spelled, directory=directory)
+        assert not is_beside(name, directory=not directory)
+        assert not is_beside(f"{name}\n", directory=directory) or name.startswith("._")
+
+
+@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [*HIDDEN, "zarr.json", "0", "0.0", "c", ".hidden", "trash", "Recycled", "lost+found", "d.db"],
+)
+def test_what_may_be_a_part_of_a_store_is(name: str, directory: bool) -> None:
+    assert not is_beside(name, directory=directory)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from omero_fs_plugin.stores import (
     store_at,
 )
 
+from omero_fs_plugin.system_names import is_beside
+
 from . import MOST_NAMES, listing, stat_beneath
 
 DEEPEST = 64  # levels of a store; real ones have about ten
@@ -128,7 +130,10 @@ def has_marker(directory: str | int) -> bool:
 
 
 def _files(root: str, directory: str, call: Call) -> Iterator[tuple[str, os.stat_result]]:
-    """Name relative to `directory`, and stat, of all below it that is no directory."""
+    """Name relative to `directory`, and stat, of all below it that is no directory.
+
+    What others put beside files is left out: to look at a store in a file manager changes nothing.
+    """
     waiting = [""]
     while waiting:
         within = waiting.pop()
@@ -147,8 +152,9 @@ def _files(root: str, directory: str, call: Call) -> Iterator[tuple[str, os.stat
                         raise OSError(errno.EOVERFLOW, why, directory)
                     try:
                         if entry.is_dir(follow_symlinks=False):
-                            waiting.append(f"{within}{entry.name}/")
-                        else:
+                            if not is_beside(entry.name, directory=True):
+                                waiting.append(f"{within}{entry.name}/")
+                        elif not is_beside(entry.name):
                             yield within + entry.name, entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # removed while we were looking

@@ -49,7 +49,9 @@ def look_at(
         incomplete = str(error)
     except Refused as error:
         refused = str(error)
-    empty = promises.empty[0] if promises.empty else ""
+    slow = f"{metadata.under_way} may be on its way" if metadata.under_way else ""
+    if promises.empty:
+        slow = f"{store}{promises.empty[0]} has no chunk yet"
     return Candidate(
         (store,),
         reader=READER,
@@ -57,7 +59,7 @@ def look_at(
         missing=tuple(metadata.missing),
         incomplete=incomplete,
         refused=refused,
-        slow=f"{store}{empty} has no chunk yet" if empty else "",
+        slow=slow,
         needs=tuple(sorted(promises.needs)),
     )
 

@@ -19,6 +19,7 @@ from omero_fs_plugin.dropbox.confine.trees import DEEPEST
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import NOTHING_THERE
 from omero_fs_plugin.stores import HIDDEN, directory_of
+from omero_fs_plugin.system_names import FILES, any_of, is_beside
 
 from .formats import omexml
 from .formats.holes import holes_of
@@ -31,6 +32,7 @@ MOST_FILES = 200_000  # that are read of one store: a plate of 1,536 wells has 1
 MOST_TOLD = 50  # missing files that are named
 MOST_S = 10.0  # s that the chunks of one store are looked at; one takes 10 us on a local disk
 _METADATA = frozenset((*HIDDEN, "zarr.json"))
+_UNDER_WAY = any_of(FILES)
 _TOLD = 100  # characters of a name in a message
 _BLOCK = 512  # bytes; the unit of st_blocks
 
@@ -59,6 +61,8 @@ class Metadata:
         self._until = 0.0  # s, monotonic: so long it looks at chunks
         self._read: dict[str, dict[str, Any] | None] = {}
         self.missing: dict[str, None] = {}  # absolute paths
+        # A file among the chunks with the name of one that is being copied; empty: none.
+        self.under_way = ""
 
     def path(self, name: str) -> str:
         """The absolute path of a file of the store."""
@@ -170,7 +174,7 @@ class Metadata:
                 ):
                     for entry in entries:
                         self._beat()
-                        if entry.name.startswith(".") or entry.name in _METADATA:
+                        if self._is_none(f"{array}/{within}", entry.name):
                             continue
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(f"{within}{entry.name}/")
@@ -179,6 +183,15 @@ class Metadata:
                                 yield within + entry.name, entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+
+    def _is_none(self, within: str, name: str) -> bool:
+        """Whether what is called so is no chunk, nor a directory of them."""
+        if name in _METADATA or is_beside(name) or is_beside(name, directory=True):
+            return True
+        under_way = _UNDER_WAY.match(name.casefold()) is not None
+        if under_way and not self.under_way:
+            self.under_way = self.path(within + name)
+        return under_way
 
     def _hole(self, name: str, stat: os.stat_result) -> str:
         """What shows that a chunk ends with a hole.  Only one with very few blocks is opened."""

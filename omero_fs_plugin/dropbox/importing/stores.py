@@ -25,6 +25,7 @@ from omero_fs_plugin.stores import (
     is_store,
     registered_as,
 )
+from omero_fs_plugin.system_names import is_beside
 
 from .importers import DiskAway, FileChanged, FileGone, Stopped, client_path
 from .importers.disk import disk_errors
@@ -166,17 +167,25 @@ def _remove_directories(fileset: Fileset) -> None:
             os.close(above)
 
 
-def _remove_empty(name: str, above: int) -> None:
-    """Removes the directory `name` of the directory `above` if no file is below it.
+def _remove_empty(name: str, above: int, *, all_of_it: bool = False) -> None:
+    """Removes the directory `name` of the directory `above` if no file of a store is below it.
 
-    Raises OSError, and then leaves the rest.
+    `all_of_it`: nothing in it is one.  Raises OSError, and then leaves the rest.
     """
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
         with os.scandir(inner) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for one in names:
-            _remove_empty(one, inner)
+            directories, beside = [], []
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(entry.name)
+                elif all_of_it or is_beside(entry.name):
+                    beside.append(entry.name)
+        for one in directories:
+            whole = all_of_it or is_beside(one, directory=True)
+            _remove_empty(one, inner, all_of_it=whole)
+        for one in beside:
+            os.unlink(one, dir_fd=inner)
     finally:
         os.close(inner)
     os.rmdir(name, dir_fd=above)

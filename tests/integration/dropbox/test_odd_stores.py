@@ -23,7 +23,7 @@ from omero_fs_plugin.stores import digest, in_order
 from tests.integration.whole import QUIET_S, Whole
 from tests.stores import AXES, Store, image
 
-from .test_stores import assert_alone, hasty, in_omero, omerodir, reason, stored, watches
+from .test_stores import BESIDE, assert_alone, hasty, in_omero, omerodir, reason, stored, watches
 
 __all__ = ["hasty", "omerodir", "stored"]
 
@@ -155,6 +155,25 @@ def test_a_chunk_that_is_no_file(stored: Whole, tmp_path: Path, odd: str) -> Non
         chunk.symlink_to(goal)
     why = until_failed(stored, store)
     assert "0/0.0: not a regular file" in why
+
+
+def test_what_others_put_beside_its_files(stored: Whole) -> None:
+    """Before its import, and after it: it is imported once, and without that."""
+    store = a_store(stored)
+    for name in BESIDE[::2]:
+        (store.top / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.top / name).write_bytes(b"x")
+    store.write()
+    until_once(stored, store)
+    former = stored.row(store.path)
+    for name in BESIDE:
+        (store.top / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.top / name).write_bytes(b"y")
+    stored.clock.sleep(3 * QUIET_S)
+    stored.dropbox.rescanner.ask()
+    stored.until_known(stored.drop("a.tif"))
+    until_once(stored, store)
+    assert stored.row(store.path) == former
 
 
 @pytest.mark.parametrize("odd", ["link", "FIFO", "directory"])

@@ -18,6 +18,8 @@ from omero_fs_plugin.stores import in_order
 from tests.integration.whole import QUIET_S, Whole
 from tests.stores import ALL_KINDS, AXES, KINDS, Store, collection, image, labelled, plate
 
+# What file managers and servers put beside the files of a store.
+BESIDE = (".DS_Store", "0/._0.0", "0/Thumbs.db", "1/@eaDir/zarr.json@SynoEAStream/x")
 IMAGES = {"image": 1, "labelled": 1, "plate": 4, "collection": 2}
 
 
@@ -416,6 +418,9 @@ def test_moved_into_omero_nothing_of_it_is_left(
 ) -> None:
     whole = make_whole(transfer="upload_rm")
     store = image(whole.watch_dir / "amy" / "a.zarr", 3, levels=2)
+    for name in BESIDE:
+        (store.top / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.top / name).write_bytes(b"x")
     store.write()
     whole.until_known(store.path)
     whole.until("it is removed", lambda: not store.top.exists())

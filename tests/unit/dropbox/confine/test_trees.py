@@ -60,6 +60,20 @@ def test_each_change_below_it_shows(store: Store, change: Callable[[Path], objec
     assert stat_of(store) != before
 
 
+def test_what_others_put_beside_its_files_is_no_part_of_it(store: Store) -> None:
+    """A file manager does it when somebody looks at a store: that is no revision."""
+    root = str(store.top.parent)
+    before = stat_of(store)
+    for name in (".DS_Store", "0/._0.0", "0/Thumbs.db", "@eaDir/a/b", "0/.nfs0000000000a1b2c3"):
+        (store.top / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.top / name).write_bytes(b"x")
+    assert stat_of(store) == before
+    assert {name for name, _ in tree_files(root, str(store.path))} == set(store.files)
+    (store.top / "trash").mkdir()
+    (store.top / "trash" / "0.0").touch()
+    assert stat_of(store) != before
+
+
 def test_a_write_whose_time_is_set_back_shows_in_the_ctime(store: Store) -> None:
     before, chunk = stat_of(store), store.top / "0" / "1.1"
     was = chunk.stat()

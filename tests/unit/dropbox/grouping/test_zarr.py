@@ -102,7 +102,7 @@ class TestEachKind:
 
 
 @pytest.mark.parametrize("zarr", [2, 3])
-@pytest.mark.parametrize("name", ["9.9", "0", "0.0.0", "a", "0.0.part", "c/9/9", "x/0/0", "c"])
+@pytest.mark.parametrize("name", ["9.9", "0", "0.0.0", "a", "c/9/9", "x/0/0", "c"])
 def test_what_is_no_chunk_of_its_array_may_be_anything(
     tmp_path: Path, zarr: int, name: str
 ) -> None:
@@ -114,6 +114,28 @@ def test_what_is_no_chunk_of_its_array_may_be_anything(
     if not path.exists():
         path.touch()
     assert looked(store).complete and not looked(store).slow
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+@pytest.mark.parametrize("name", [".0.0.x7Y2k1", "0.0.part", "c/0/.1.x7Y2k1", "0.0.tmp", "1.1~"])
+def test_with_a_file_of_a_copy_under_way_it_must_rest_longer(
+    tmp_path: Path, zarr: int, name: str
+) -> None:
+    store = image(tmp_path / "a.zarr", zarr)
+    store.files[f"0/{name}"] = b""
+    store.write()
+    found = looked(store)
+    assert found.complete and found.slow == f"{store.path}0/{name} may be on its way"
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+def test_what_file_managers_leave_is_no_chunk(tmp_path: Path, zarr: int) -> None:
+    store = image(tmp_path / "a.zarr", zarr)
+    store.write(*metadata(store))
+    for name in (".DS_Store", "Thumbs.db", "@eaDir/0.0@SynoEAStream", "._0.0"):
+        (store.top / "0" / name).parent.mkdir(exist_ok=True)
+        (store.top / "0" / name).write_bytes(b"x")
+    assert looked(store).slow == f"{store.path}0 has no chunk yet"
 
 
 @pytest.mark.parametrize("zarr", [2, 3])
