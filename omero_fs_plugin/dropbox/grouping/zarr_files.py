@@ -27,12 +27,20 @@ from .opening import Opener
 from .userfiles import no_name
 from .zarr_chunks import Chunks
 
-MOST_BYTES = 16 << 20  # of one file; real ones have some KiB, consolidated ones some MiB
+# Bytes of one file.  Real ones have some KiB.  Consolidated metadata has up to 1 KiB of each array:
+# that of a plate of 384 wells has 20 MiB, that of one of 1,536 wells 100 MiB.
+MOST_BYTES = 128 << 20
+LARGE = 1 << 20  # bytes: of a larger file only what is asked for is kept
 MOST_FILES = 200_000  # that are read of one store: a plate of 1,536 wells has 100,000
 MOST_TOLD = 50  # missing files that are named
 MOST_S = 10.0  # s that the chunks of one store are looked at; one takes 10 us on a local disk
 _METADATA = frozenset((*HIDDEN, "zarr.json"))
 _UNDER_WAY = any_of(FILES)
+# Of consolidated metadata: an object with one of these is that of another group or array.
+_OF_OTHERS = {
+    "zarr.json": frozenset(("node_type",)),
+    ".zmetadata": frozenset(("zarr_format", "multiscales")),
+}
 _TOLD = 100  # characters of a name in a message
 _BLOCK = 512  # bytes; the unit of st_blocks
 
@@ -100,7 +108,9 @@ class Metadata:
             return None
         try:
             with self._opener(self._root, path) as file:
-                text = file.read(MOST_BYTES + 1)
+                # To read more than there is takes memory for all of it.
+                size = min(os.fstat(file.fileno()).st_size, MOST_BYTES)
+                text = file.read(size + 1)
         except ImportRefused as error:
             raise Refused(str(error)) from error
         except FileNotFoundError:
@@ -110,7 +120,8 @@ class Metadata:
         if not text.strip():
             raise NotWhole(f"{path}: is empty")
         try:
-            found = json.loads(text)
+            of_others = _OF_OTHERS.get(name.rpartition("/")[2]) if len(text) > LARGE else None
+            found = _names_alone(text, of_others) if of_others else json.loads(text)
         except RecursionError:
             raise Refused(f"{path}: nested too deeply") from None
         except ValueError as error:  # also if it is not UTF-8
@@ -203,6 +214,23 @@ class Metadata:
         except (FileNotFoundError, ImportRefused):
             return ""  # whoever imports it says so
         return f"its last {hole} bytes are not written yet" if hole else ""
+
+
+def _names_alone(text: bytes, of_others: frozenset[str]) -> Any:
+    """What is in `text`, which may have the metadata of very many other groups and arrays.
+
+    Of these, the objects with a key of `of_others`, only the names are kept.  Else it would take
+    five times the memory of the text.
+    """
+    objects: list[dict[str, Any]] = []
+
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        objects[:] = [found]  # the object around all others is the last
+        return {} if of_others.intersection(found) else found
+
+    found = json.loads(text, object_pairs_hook=kept)
+    return objects[0] if isinstance(found, dict) else found
 
 
 def joined(above: str, name: object) -> str:

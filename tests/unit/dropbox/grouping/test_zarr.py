@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.grouping.zarr import look_at
-from omero_fs_plugin.dropbox.grouping.zarr_files import Metadata
+from omero_fs_plugin.dropbox.grouping.zarr_files import LARGE, MOST_BYTES, Metadata
 from tests.stores import ALL_KINDS, AXES, KINDS, Store, collection, image, plate
 
 # What may be wrong with a chunk of 16 bytes that nothing compresses.
@@ -315,6 +316,34 @@ def test_a_store_without_its_top_waits(tmp_path: Path) -> None:
     store = image(tmp_path / "a.zarr")
     store.write("0/.zarray", "0/0.0")
     assert "no zarr.json and no .zgroup at its top" in looked(store).incomplete
+
+
+@pytest.mark.parametrize("zarr", [2, 3])
+def test_consolidated_metadata_of_a_large_plate(tmp_path: Path, zarr: int) -> None:
+    """It takes little more memory than it is long."""
+    store = plate(tmp_path / "a.zarr", zarr)
+    leaf = "zarr.json" if zarr == 3 else ".zarray"
+    array = json.loads(store.files[f"A/1/0/0/{leaf}"])
+    array["filters"] = [{"id": "delta", "dtype": "<u2", "astype": "<u2"}]
+    named = {f"A/1/0/{n}{'' if zarr == 3 else '/.zarray'}": array for n in range(8_000)}
+    if zarr == 3:
+        top = json.loads(store.files["zarr.json"])
+        top["consolidated_metadata"] = {"kind": "inline", "metadata": named}
+        store.files["zarr.json"] = json.dumps(top, indent=2).encode()
+    else:
+        said = {"metadata": named, "zarr_consolidated_format": 1}
+        store.files[".zmetadata"] = json.dumps(said, indent=4).encode()
+    size = max(map(len, store.files.values()))
+    assert LARGE < size < MOST_BYTES // 20  # that of a plate has 120,000 and more
+    store.write()
+    tracemalloc.start()
+    try:
+        found = looked(store)
+        assert tracemalloc.get_traced_memory()[1] < 3 * size
+    finally:
+        tracemalloc.stop()
+    assert found.plate and found.missing[0] == f"{store.path}A/1/0/1/{leaf}"
+    assert len(found.missing) == 50
 
 
 @pytest.mark.parametrize("name", ["../b.tif", "/etc/passwd", "0/../../b"])
