@@ -86,9 +86,9 @@ FILES = (
         "Aspera's notes on a copy under way",
     ),
     SystemName(
-        r".*\.(?:upload|inprogress|copying)",
-        ("a.tif.upload", "a.tif.inprogress", "a.tif.copying"),
-        "files of a copy under way: web uploads and scripts of many sites",
+        r".*\.(?:upload|uploading|downloading|inprogress|incomplete|copying)",
+        ("a.tif.upload", "a.tif.downloading", "a.tif.inprogress", "a.tif.incomplete"),
+        "files of a copy under way: web uploads, download managers and scripts of many sites",
     ),
     SystemName(
         r".*\.sb-[0-9a-f]+-[0-9a-z]+",
@@ -140,16 +140,28 @@ DIRECTORIES = (
     ),
     SystemName(r"~snapshot", ("~snapshot",), "NetApp: snapshots, as Windows sees them"),
     SystemName(
-        r"trash|files_trashbin",
-        ("Trash", "files_trashbin"),
-        "recycle bins: desktops of Linux, Nextcloud and ownCloud",
+        r"@gmt-\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d",
+        ("@GMT-2026.11.30-06.00.00",),
+        "snapshots that Samba offers as previous versions (vfs_shadow_copy2)",
+    ),
+    SystemName(
+        r"trash|files_trashbin|files_versions",
+        ("Trash", "files_trashbin", "files_versions"),
+        "recycle bins and old versions: desktops of Linux, Nextcloud and ownCloud",
+    ),
+    SystemName(
+        r"_gsdata_", ("_gsdata_",), "GoodSync: deleted files, old versions and its own state"
     ),
     SystemName(
         r"network trash folder|temporary items",
         ("Network Trash Folder", "Temporary Items"),
         "what Macs keep on shares over AFP",
     ),
-    SystemName(r"lost\+found", ("lost+found",), "what a repair of the file system found"),
+    SystemName(
+        r"lost\+found|found\.\d{3}",
+        ("lost+found", "FOUND.000"),
+        "what a repair of the file system found, on Unix and on Windows",
+    ),
     SystemName(r"__macosx", ("__MACOSX",), "what macOS adds to a ZIP archive"),
     SystemName(
         r".*\.(?:crdownload|download|opdownload|part|partial|cyberducksegment)",

@@ -29,7 +29,6 @@ from omero_fs_plugin.stores import (
     is_store_name,
     store_at,
 )
-
 from omero_fs_plugin.system_names import is_beside
 
 from . import MOST_NAMES, listing, stat_beneath
