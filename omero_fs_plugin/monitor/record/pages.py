@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
 
 from omero_fs_plugin.monitor.tracking.picture import Known, State, split
 
@@ -46,10 +45,17 @@ def unpacked(rows: Iterable[Row]) -> Iterator[tuple[bytes, State]]:
 
 def take_out(db: sqlite3.Connection, monitor: int, paths: Iterable[bytes]) -> None:
     """Takes paths, as picture.key_of has them, out of the pages; most are in none."""
-    for directory, keys in groupby(sorted(map(split, paths)), key=lambda split: split[0]):
+    directories: dict[bytes, list[bytes]] = {}
+    for path in paths:
+        directory, name = split(path)
+        names = directories.get(directory)
+        if names is None:
+            names = directories[directory] = []
+        names.append(name)
+    for directory, names in directories.items():
         here = "SELECT 1 FROM page WHERE monitor = ? AND directory = ? LIMIT 1"
         if db.execute(here, (monitor, directory)).fetchone() is not None:
-            _take_out(db, monitor, directory, [name for _, name in keys])
+            _take_out(db, monitor, directory, sorted(names))
 
 
 def _take_out(db: sqlite3.Connection, monitor: int, directory: bytes, names: list[bytes]) -> None:

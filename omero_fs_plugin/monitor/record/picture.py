@@ -111,9 +111,18 @@ class Picture:
         """The client has heard what was sent, or it is in doubt now.  `write` follows."""
         self._heard = self._number
 
-    def write(self, changes: Changes, *, urgent: bool = False) -> None:
-        """Writes what has changed; if `urgent`, without waiting for more."""
-        key, heard = self._key, self._heard
+    @property
+    def heard(self) -> int:
+        """The last entry of what was sent that the client has heard, or that is in doubt."""
+        return self._heard
+
+    def write(self, changes: Changes, heard: int | None = None, *, urgent: bool = False) -> None:
+        """Writes what has changed; if `urgent`, without waiting for more.
+
+        With these all is written of what was sent up to entry `heard`; None: of all `heard`.
+        """
+        key = self._key
+        heard = self._heard if heard is None else heard
         there = [
             (key, path, word_of(state)) for path, state in changes.items() if state is not None
         ]

@@ -8,20 +8,28 @@ from collections.abc import Callable
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record.picture import Picture
 from omero_fs_plugin.monitor.requests import PathMode
-from omero_fs_plugin.monitor.tracking.picture import ENTERED, MOUNTED, Ledger, restore, snapshot
+from omero_fs_plugin.monitor.tracking.picture import (
+    ENTERED,
+    MOUNTED,
+    Changes,
+    Ledger,
+    restore,
+    snapshot,
+)
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
 from .outbox import Outbox
 
 # While one notification follows another, what was heard is posted this often; the thread is woken
-# for it only if nothing else has happened after as long again.
+# for it only if nothing else has happened after as long again.  Until then it is certain what most
+# files look like that were told just after a write (racy.CONFIRM), so each is written once.
 EVERY = 0.1  # s
 
 
 class Keeper:
     """Rule: the record shows exactly what the client has heard.
 
-    Between the telling and its record there are about two tenths of a second.
+    Between the telling and its record there are two to three tenths of a second.
     If FSServer is killed in this moment, it tells the same again.  It also tells the
     Delete of what is gone since, because what was sent is in a file beside the record.
 
@@ -36,6 +44,10 @@ class Keeper:
         self._outbox = outbox
         self._mode = mode
         self._ledger = Ledger(mode)
+        # What the client had heard at the last post, and is in the next one; and up to which entry
+        # of what was sent this is all.
+        self._held: Changes = {}
+        self._held_heard = 0
         self._begun = False
         self._post_at = -math.inf  # not before
 
@@ -89,31 +101,49 @@ class Keeper:
 
     def due(self) -> float:
         """When to call `write` if nothing else happens before; inf if there is no need."""
-        return self._post_at + EVERY if self._ledger.has_some and self._begun else math.inf
+        some = self._ledger.has_some or self._held
+        return self._post_at + EVERY if some and self._begun else math.inf
 
     def write(self, now: float | None = None, *, urgent: bool = False) -> None:
-        """Posts what changed since it last did; nothing if it last did just before `now`.
+        """Posts what changed until it last did; nothing if it last did just before `now`.
 
+        What changed since is posted with it if it is certain what all files look like by now.
         `urgent`: more is not expected soon, so the record does not wait for it.
         """
         if self._picture is None or not self._begun:
             return
         if now is not None and now < self._post_at:
             return
-        changes = self._ledger.take()
-        if changes:
+        changes, heard = self._due(now)
+        if changes or self._held:
             # What has waited here does not wait once more.
             urgent = urgent or now is None or now - self._post_at <= EVERY
             if now is not None:
                 self._post_at = now + EVERY
+        if changes:
             for key, state in changes.items():
                 if state == ENTERED:
                     child = self._tracker.root.known(key)
                     if child is not None and child.mounted:
                         changes[key] = ENTERED + MOUNTED
-            self._picture.write(changes, urgent=urgent)
+            self._picture.write(changes, heard, urgent=urgent)
         if self._tracker.reachable:
             self._picture.keep_mount(self._tracker.mount)
+
+    def _due(self, now: float | None) -> tuple[Changes, int]:
+        """What to post, and the last entry of what was sent that is all in it or written."""
+        assert self._picture is not None
+        before, heard_before = self._held, self._held_heard
+        new, heard = self._ledger.take(), self._picture.heard
+        for path in before.keys() & new.keys():
+            # The latest state of a file that was there and still is; what is newer may be written.
+            if isinstance(before[path], tuple) and isinstance(new[path], tuple):
+                before[path] = new.pop(path)
+        if now is None or self._tracker.confirm_due() == math.inf:
+            self._held, self._held_heard = {}, heard
+            return {**before, **new}, heard
+        self._held, self._held_heard = new, heard
+        return before, heard_before
 
     def close(self) -> None:
         """The monitor was stopped, but its thread hangs."""

@@ -16,7 +16,7 @@ _TICK = 0.02
 # What such a file looks like is noted (see Arrivals.confirm) so long after it was told at the
 # earliest; together with the next event when the first has waited for longer, or without one, so
 # that one turn serves several.
-CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.15, 0.2  # s
+CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.1, 0.2  # s
 # So many of these are remembered; those that are forgotten are told once more after a restart.
 _MOST = 100_000
 # So many are noted in one go.

@@ -7,6 +7,7 @@ its record last is lost then.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
@@ -20,7 +21,7 @@ from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Kind, Listin
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.telling.absence import PROBE, Absence
-from omero_fs_plugin.monitor.telling.keeper import Keeper
+from omero_fs_plugin.monitor.telling.keeper import EVERY, Keeper
 from omero_fs_plugin.monitor.telling.outbox import Outbox
 from omero_fs_plugin.monitor.tracking.picture import (
     Changes,
@@ -239,8 +240,8 @@ class Kept:
     def settled(self) -> None:
         self.heard = len(self.sent)
 
-    def write(self, changes: Changes, *, urgent: bool = False) -> None:
-        self.posts.append((changes, self.heard))
+    def write(self, changes: Changes, heard: int | None = None, *, urgent: bool = False) -> None:
+        self.posts.append((dict(changes), self.heard if heard is None else heard))
 
     def commit(self, most: int) -> None:
         """The thread of the record has got so far."""
@@ -325,13 +326,13 @@ class KilledAtAnyTime(sequences.AnySequence):
         else:
             self.keeper.silent(tell)
 
-    def read(self) -> None:
+    def read(self, *, among_many: bool = False) -> None:
         """The client answers at once."""
         while batch := self.take():
             self.hear(batch)
             self.outbox.delivered(self.disk.now)
             self.keeper.arrived(batch)
-        self.keeper.write()
+        self.keeper.write(self.disk.now if among_many else None)
 
     def take(self) -> list[Tell]:
         """As Watcher._send."""
@@ -363,9 +364,15 @@ class KilledAtAnyTime(sequences.AnySequence):
         if self.watched.tracker.due() <= self.disk.now:
             self.watched.tracker.step(self.disk.now)
 
+    @rule(among_many=st.booleans())
+    def the_client_answers(self, among_many: bool = False) -> None:
+        self.read(among_many=among_many)
+
     @rule()
-    def the_client_answers(self) -> None:
-        self.read()
+    def it_is_certain_what_files_look_like(self) -> None:
+        """As Watcher._turn: when all events were fed."""
+        if not self.disk.queue:
+            self.watched.tracker.confirm(self.disk.now)
 
     @rule()
     def the_answer_is_lost(self) -> None:
@@ -383,7 +390,7 @@ class KilledAtAnyTime(sequences.AnySequence):
     @rule(most=st.integers(0, 3))
     def kill(self, most: int) -> None:
         self.kept.commit(most)
-        self.unsure = self.unsure or bool(self.kept.posts)
+        self.unsure = self.unsure or bool(self.kept.posts) or self.keeper.due() < math.inf
         self.kept.posts.clear()
         self.disk.queue.clear()
         self.disk.now += 5
@@ -661,3 +668,38 @@ def test_it_is_kept_in_steps_and_its_end_at_once() -> None:
     absence.answered()
     assert absence.to_keep() == 0.0
     assert absence.to_keep() is None
+
+
+def test_a_file_that_was_told_just_after_a_write_is_written_once() -> None:
+    """Soon it is certain what it looks like, and until then the record waits for it."""
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=10**9, most=10**9, share=False)
+    written: list[bytes] = []
+    write = machine.kept.write
+
+    def counted(changes: Changes, *arguments: int, urgent: bool = False) -> None:
+        written.extend(changes)
+        write(changes, *arguments, urgent=urgent)
+
+    machine.kept.write = counted  # type: ignore[assignment,method-assign]
+    for number in range(20):
+        machine.disk.put(p(f"{number:02}"))
+        machine.some_work(most=8, seconds=0.01)
+        machine.it_is_certain_what_files_look_like()
+        machine.read(among_many=True)
+    machine.quiet_at_last()
+    assert sorted(written) == sorted(p(f"{number:02}") for number in range(20))
+
+
+def test_what_the_record_waits_for_is_told_again_after_a_kill() -> None:
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=10**9, most=10**9, share=False)
+    machine.kept.posts.clear()
+    machine.disk.put(p("new"))
+    machine.some_work(most=8, seconds=0.01)
+    machine.read(among_many=True)
+    assert p("new") in machine.files
+    assert machine.keeper.due() <= machine.disk.now + 2 * EVERY
+    assert not machine.kept.posts
+    machine.kill(most=0)
+    machine.quiet_at_last()
