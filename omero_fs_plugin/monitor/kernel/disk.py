@@ -120,9 +120,10 @@ class LocalDisk:
             entry = self._crossing(entry, path, found.st_dev, above)
         return entry
 
-    def written(self, path: bytes) -> bool | None:
+    def written(self, path: bytes) -> tuple[bool | None, Entry | None]:
         """As Disk.written."""
-        return written(path)
+        is_written, found = written(path)
+        return is_written, None if found is None else entry_of(found, self._now(path))
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
         """Marks a mount point.  If there is no mount table, only the device shows it.

@@ -77,9 +77,10 @@ class Disk(Protocol):
     def look(self, path: bytes) -> Entry | None:
         """What is there, or None; of kind UNSEEN where that cannot be told now."""
 
-    def written(self, path: bytes) -> bool | None:
+    def written(self, path: bytes) -> tuple[bool | None, Entry | None]:
         """Whether somebody has this file open for writing now; None where that cannot be told.
 
+        If nobody has, also what it looks like.
         It is asked only of the root's own file system.
         """
 

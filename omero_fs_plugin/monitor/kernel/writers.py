@@ -22,27 +22,29 @@ _OPEN = (
 )
 
 
-def written(path: bytes) -> bool | None:
-    """Whether somebody has this file open for writing now.  None where that cannot be told.
+def written(path: bytes) -> tuple[bool | None, os.stat_result | None]:
+    """Whether somebody has this file open for writing now; and if nobody has, what it looks like.
+
+    None where that cannot be told.
 
     Linux gives a read lease only on a file that nobody writes, and only to its owner or to a
     process with CAP_LEASE (fcntl(2), "Leases").  The lease ends when this returns.  Whoever opens
     the file for writing just then waits those microseconds.
     """
     if _SET_LEASE is None or _SET_SIGNAL is None:
-        return None
+        return None, None
     try:
         descriptor = os.open(path, _OPEN)
     except OSError:
-        return None
+        return None, None
     try:
         # Instead of SIGIO, which would end this process.  SIGURG is ignored unless it is handled.
         fcntl.fcntl(descriptor, _SET_SIGNAL, signal.SIGURG)
         fcntl.fcntl(descriptor, _SET_LEASE, fcntl.F_RDLCK)
+        return False, os.fstat(descriptor)
     except BlockingIOError:
-        return True
+        return True, None
     except OSError:
-        return None
+        return None, None
     finally:
         os.close(descriptor)
-    return False

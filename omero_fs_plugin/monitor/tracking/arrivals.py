@@ -198,7 +198,7 @@ class Arrivals:
         """All events that had come by now were fed, see Met."""
         if self._met:
             for arrival in self._met.caught_up(lambda one: self._was_closed(one, now)):
-                self._set_due(arrival, min(arrival.due, now))
+                self._due_now(arrival, now)
 
     def _compare(self, directory: Directory, name: bytes, now: float) -> None:
         if directory.lane != OWN and self._has_waited():
@@ -285,7 +285,8 @@ class Arrivals:
 
     def _settle(self, arrival: Arrival, now: float) -> None:
         directory, name = arrival.directory, arrival.name
-        entry = self.disk.look(directory.join(name))
+        path = directory.join(name)
+        entry = arrival.closed_as or self.disk.look(path)
         if entry is None or entry.kind is Kind.DIRECTORY:
             del directory.arrivals[name]  # its Delete will be told, or was told
             return
@@ -312,7 +313,7 @@ class Arrivals:
         if same and (arrival.compare or entry.quiet > _LATE):
             return  # the event is older than the look after which the client was told
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
-        path, doubted = directory.join(name), directory.files.get(name) == MAYBE
+        doubted = directory.files.get(name) == MAYBE
         keep = to_keep(entry)
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
@@ -338,11 +339,12 @@ class Arrivals:
         """
         if not self._asks_kernel(arrival.directory, arrival.bound):
             return False
-        written = self.disk.written(arrival.directory.join(arrival.name))
+        written, entry = self.disk.written(arrival.directory.join(arrival.name))
         if written:
             arrival.bound = self._timing.silence
         elif written is False:
             arrival.bound, arrival.due = 0.0, now + self._timing.hold
+            arrival.closed_as = entry
         return written is False
 
     def _arrival(
@@ -382,7 +384,7 @@ class Arrivals:
         name, lane = arrival.name, arrival.directory.lane
         temporary = is_temporary(name) is not None
         if not temporary and self._line.is_free(lane):
-            self._set_due(arrival, now)
+            self._due_now(arrival, now)
         else:
             arrival.due = now + self._timing.hold
             self._line.append(arrival, temporary=temporary)
@@ -397,6 +399,12 @@ class Arrivals:
         arrival.due = due
         if earlier:
             self._heaps.push(arrival)
+
+    def _due_now(self, arrival: Arrival, now: float) -> None:
+        """As `_set_due`, of one that waits for nothing any more."""
+        if now < arrival.due:
+            arrival.due = now
+            self._heaps.push_due(arrival)
 
     def _rewritten(self, arrival: Arrival, now: float) -> None:
         """A known file was closed: the first one is told, what soon follows is a burst."""

@@ -59,7 +59,7 @@ class Scans:
             waiting = branches[directory.branch] = deque()
         if self._under_way is None:
             self.age += 1
-        age = self.age if self._under_way is None else self._under_way
+        age = self.age_now
         waiting.append((directory, silent, age))
         self._count(lane, age)
 
@@ -72,7 +72,7 @@ class Scans:
     def put_back(self, lane: bytes, directory: Directory, silent: bool) -> None:
         """It is under way, and comes next in `lane`."""
         branches, branch = self._lanes.setdefault(lane, OrderedDict()), directory.branch
-        age = self.age if self._under_way is None else self._under_way
+        age = self.age_now
         branches.setdefault(branch, deque()).appendleft((directory, silent, age))
         self._count(lane, age)
         branches.move_to_end(branch, last=False)
@@ -86,11 +86,15 @@ class Scans:
         ages = self._ages.get(lane)
         return ages is not None and next(iter(ages)) <= age
 
-    def hold(self, lane: bytes) -> Held:
-        """Something that was met is not due yet; what `release` takes."""
-        age = self.age if self._under_way is None else self._under_way
-        self._count(lane, age)
-        return lane, age
+    @property
+    def age_now(self) -> int:
+        """How old is what is met now."""
+        return self.age if self._under_way is None else self._under_way
+
+    def hold(self, held: Held) -> Held:
+        """Something that was met is not due yet, until `release` of the same."""
+        self._count(*held)
+        return held
 
     def release(self, held: Held) -> None:
         """It is due now, or nobody is about to tell it."""
@@ -167,11 +171,8 @@ class _Due:
     def pop(self, now: float) -> Arrival | None:
         """The next one that is due, and still to be told; None if there is none."""
         later, due = self.later, self.now
-        # What was told, or is gone, goes as well: nobody is to wake for it.
-        while later and (later[0][0] <= now or not is_there(later[0][2])):
-            arrival = heapq.heappop(later)[2]
-            if is_there(arrival):
-                due.setdefault(arrival.directory.branch, deque()).append(arrival)
+        while later and later[0][0] <= now:
+            self.append(heapq.heappop(later)[2])
         while due:
             branch = next(iter(due))
             waiting = due[branch]
@@ -182,7 +183,18 @@ class _Due:
                 del due[branch]
             if is_there(arrival):
                 return arrival
+        # What was told, or is gone, goes as well: nobody is to wake for it.
+        while later and not is_there(later[0][2]):
+            heapq.heappop(later)
         return None
+
+    def append(self, arrival: Arrival) -> None:
+        """It is due, as all that are, and comes last in its branch."""
+        branch = arrival.directory.branch
+        waiting = self.now.get(branch)
+        if waiting is None:
+            waiting = self.now[branch] = deque()
+        waiting.append(arrival)
 
 
 class Heaps:
@@ -199,10 +211,23 @@ class Heaps:
     def push(self, arrival: Arrival) -> None:
         """It has a new time at which it is due."""
         if arrival.due != math.inf:
-            lane = self._lanes.get(arrival.directory.lane)
-            if lane is None:
-                lane = self._lanes[arrival.directory.lane] = _Due()
-            heapq.heappush(lane.later, (arrival.due, next(self._number), arrival))
+            later = self._lane(arrival).later
+            heapq.heappush(later, (arrival.due, next(self._number), arrival))
+
+    def push_due(self, arrival: Arrival) -> None:
+        """It is due now, and waits for nothing any more."""
+        lane = self._lane(arrival)
+        if lane.later and lane.later[0][0] <= arrival.due:
+            self.push(arrival)  # some come before it
+        else:
+            lane.append(arrival)
+
+    def _lane(self, arrival: Arrival) -> _Due:
+        name = arrival.directory.lane
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Due()
+        return lane
 
     def own_due(self) -> float:
         """When the first on the root's own file system is due; inf if there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from omero_fs_plugin.monitor.kernel.entries import Identity
+from omero_fs_plugin.monitor.kernel.entries import Entry, Identity
 
 # No file has this identity, so it differs from everything that the disk shows.
 NEVER: Identity = (-1, -1, -1)
@@ -22,6 +22,7 @@ class Arrival:
 
     __slots__ = (
         "bound",
+        "closed_as",
         "compare",
         "directory",
         "due",
@@ -43,6 +44,8 @@ class Arrival:
         self.since = now
         self.seen: Identity | None = None  # at the last look
         self.seen_at = now
+        # When the kernel said that nobody writes it; nothing happened since that has no event
+        self.closed_as: Entry | None = None
         self.compare = False  # nobody has looked yet whether there is anything to tell
 
 

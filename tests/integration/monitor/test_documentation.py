@@ -19,6 +19,7 @@ from omero_fs_plugin.monitor import servants
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.telling import gathering, outbox
+from omero_fs_plugin.monitor.telling.keeper import EVERY
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.racy import CONFIRM_ALONE
 from tests import CHECKOUT
@@ -155,7 +156,7 @@ def test_its_numbers() -> None:
         f"up to {gathering.AMONG * 1000:g} ms. If",
         f"about {gathering.MANY / 3:g} files a second come or more",
         f"been over for {3 * gathering.SPAN:g} s",
-        f"told just before: the last {CONFIRM_ALONE:g} s, and",
+        f"told just before: the last {CONFIRM_ALONE + EVERY:g} s, and",
         f"within {timing.overflow:g} s",
         f"``omero.fs.pollInterval``          {timing.poll:g} s",
         f"within {servants.NOTIFY_TIMEOUT_MS / 1000:g} s",

@@ -11,9 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.monitor.kernel.writers import written
+from omero_fs_plugin.monitor.kernel import writers
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="leases are Linux'")
+
+
+def written(path: bytes) -> bool | None:
+    is_written, found = writers.written(path)
+    assert (found is not None) == (is_written is False)
+    assert found is None or os.path.samestat(found, os.lstat(path))
+    return is_written
 
 
 @pytest.fixture

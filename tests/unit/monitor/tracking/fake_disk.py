@@ -116,9 +116,11 @@ class FakeDisk:
         entry = None if inode is None else self._entry(inode)
         return entry._replace(mounted=True) if entry and path in self.points else entry
 
-    def written(self, path: bytes) -> bool | None:
+    def written(self, path: bytes) -> tuple[bool | None, Entry | None]:
         inode = self.find(path)
-        return inode.writers > 0 if self.leases and inode is not None else None
+        if not self.leases or inode is None:
+            return None, None
+        return (True, None) if inode.writers else (False, self._entry(inode))
 
     def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         self._ask(path)
