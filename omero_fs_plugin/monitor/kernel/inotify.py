@@ -187,7 +187,7 @@ class Inotify(LocalDisk):
         for event in events:
             if event.mask & raw.IN_IGNORED:
                 self._held.gone(event.descriptor)
-        self._alone = len(buffer) if len(events) == 1 else 0
+        self._alone = len(buffer) if raw.is_one(buffer) else 0
         return events
 
     def beyond(self) -> Waitable | None:

@@ -13,9 +13,10 @@ import math
 FIRST = 0.0003  # s
 # From one look to the next at most, unless no event comes.
 LONGEST = 0.01  # s
-# Events a second.  A new file has two or three.  Up to FEW each file has a look of its own.  From
-# there to MANY the time between two looks grows from FIRST to LONGEST.
-FEW, MANY = 300.0, 1200.0
+# Events a second.  A new file has one, as raw.parse makes them, or two if it is long in writing.
+# Up to FEW each file has a look of its own.  From there to MANY the time between two looks grows
+# from FIRST to LONGEST.
+FEW, MANY = 150.0, 600.0
 # The time (s) over which events are counted.  After a burst it takes three times as long until
 # known files are told at once again.
 SPAN = 0.1

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
@@ -84,6 +85,18 @@ class Arrivals:
         self._racy.clear()
 
     # What the kernel says ---------------------------------------------------
+
+    def happened(self, directory: Directory, name: bytes, mask: int, now: float) -> None:
+        """It came, was written and was closed, or as much of this as `mask` says."""
+        closes = mask & raw.IN_CLOSE_WRITE
+        # The close of a new file says all.
+        if not closes or name in directory.arrivals or directory.knows(name):
+            if mask & raw.IN_CREATE:
+                self.created(directory, name, now)
+            if mask & raw.IN_MODIFY:
+                self.written(directory, name, now)
+        if closes:
+            self.closed(directory, name, now)
 
     def created(self, directory: Directory, name: bytes, now: float) -> None:
         """A name is new.  Its writer has it open, unless it is a link."""

@@ -153,17 +153,13 @@ class Tracker(Comparison):
                 passed = passes(directory.path, name)
                 closes = passed and self._filter.closes(directory.path, name)
             if passed:
-                if mask & raw.IN_ATTRIB:
+                if mask == raw.IN_ATTRIB:
                     continue  # this matters only for directories
                 self.active_at = now
                 if closes and mask & (raw.CAME | raw.GONE):
                     self._queue(directory, deep=False)  # its directories are entered, or not
-                if mask & raw.IN_CREATE:
-                    arrivals.created(directory, name, now)
-                elif mask & raw.IN_MODIFY:
-                    arrivals.written(directory, name, now)
-                elif mask & raw.IN_CLOSE_WRITE:
-                    arrivals.closed(directory, name, now)
+                if mask & raw.WRITTEN:
+                    arrivals.happened(directory, name, mask, now)
                 elif mask & raw.IN_MOVED_TO:
                     arrivals.moved_to(directory, name, cookie, now)
                 elif mask & raw.GONE:

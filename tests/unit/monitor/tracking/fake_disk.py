@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import itertools
+import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from omero_fs_plugin.events import EventType
@@ -54,6 +55,24 @@ class Dentry:
     parent: Inode
     name: bytes
     inode: Inode
+
+
+def as_read(events: Iterable[Raw]) -> list[Raw]:
+    """These events as they are after a read from the kernel."""
+    read: list[Raw] = []
+    packed = b""
+    for event in events:
+        if event.mask == raw.LOOK:
+            read += [*raw.parse(packed), event]
+            packed = b""
+        else:
+            packed += _packed(event)
+    return read + raw.parse(packed)
+
+
+def _packed(event: Raw) -> bytes:
+    name = event.name + bytes(16 - len(event.name) % 16) if event.name else b""
+    return struct.pack("iIII", event.descriptor, event.mask, event.cookie, len(name)) + name
 
 
 class FakeDisk:
@@ -372,7 +391,7 @@ class Watched:
     def feed(self, most: int = 10**9) -> None:
         queue = self.disk.queue
         events = [queue.popleft() for _ in range(min(most, len(queue)))]
-        self.tracker.feed(events, self.disk.now, more=bool(queue))
+        self.tracker.feed(as_read(events), self.disk.now, more=bool(queue))
         if not queue:
             self.tracker.confirm(self.disk.now)
 
