@@ -359,7 +359,7 @@ class Watcher:
         self._watch_type(now)
         if self._telling.awaited:
             self._hear(time.monotonic())  # it may have come since this turn began
-        self._telling.send(now, calm=self._gathering.calm(now))
+        self._telling.send(now)
         self._keeper.write(now, urgent=not events)
 
     def _drain(self) -> None:

@@ -117,10 +117,10 @@ class Telling:
             return self._ask_at if self._ask is not None else math.inf
         return self._outbox.due() if len(self._outbox) else self._probe_at
 
-    def send(self, now: float, *, calm: bool = True) -> None:
+    def send(self, now: float) -> None:
         """Begins a call, if it is time for one.
 
-        `calm`: nothing will wait for its answer soon, so we ask for it.
+        If nothing waits for its answer, we ask for it: by the next look it has come.
         """
         if self.in_flight:
             if self.awaited:
@@ -149,7 +149,7 @@ class Telling:
         self._lingers = self._patient and len(batch) == len(self._outbox)
         self._ask, self._ask_at, self._asked_at = None, math.inf, math.inf
         if batch:
-            asked = calm and self._lingers and not self._outbox.failing
+            asked = self._lingers and not self._outbox.failing
             self._ask = self._client.notify(self._identifier, batch, done, asked=asked)
         else:
             self._client.probe(done)
