@@ -17,6 +17,8 @@ class EventType(enum.Enum):
     DELETE = "Delete"
     SYSTEM = "System"
 
+    __hash__ = object.__hash__  # enum's is Python, and this is asked for each event
+
 
 UNKNOWN = -1  # in place of a uid: nobody has looked
 SEVERAL = -2  # the files of a store belong to several accounts

@@ -27,6 +27,8 @@ _MOVES_REMEMBERED = 64
 # then the last look saw that write.  If it comes sooner, this is not certain: two writes
 # in one tick of the disk's clock, 10 ms at most, may look the same.
 _LATE = 1.0
+# From so many files on those whose next write is no burst are forgotten when one more is told.
+_FORGET = 1000
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 # ... while directories wait for a scan, which is as much work: they may be others'.
@@ -331,9 +333,10 @@ class Arrivals:
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
         if self.calm:
-            self._forget(now)
+            if len(self._recent) >= _FORGET:
+                self._forget(now)
+            self._recent.pop((directory, name), None)  # the latest comes last
             self._recent[directory, name] = now
-            self._recent.move_to_end((directory, name))
         if keep == NEVER:
             self._racy.add(directory, name, entry.identity, now)
 
