@@ -24,6 +24,8 @@ class SystemName(NamedTuple):
 # The end of the name of a note that DropBox writes beside what failed (omero.fs.notes).  It is
 # never data, whatever ignoreSysFiles says.
 NOTE = ".not-imported.txt"
+# The name of the file beside data that says where its images go (docs/targets.rst).
+SIDECAR = "omero-fs.toml"
 # The ends of the hidden names of a store that DropBox moves to another disk: the copy until it is
 # whole, and the original while it is removed.  They are never data either.
 COMING, LEAVING = ".omero-fs-coming", ".omero-fs-leaving"
@@ -230,6 +232,11 @@ def is_beside(name: str, *, directory: bool = False) -> bool:
         return False
     known = _BESIDE_DIRECTORY if directory else _BESIDE
     return known.match(name.casefold()) is not None
+
+
+def is_no_member(name: str) -> bool:
+    """Whether a file called so is no part of a set, though a reader takes all of a directory."""
+    return name == SIDECAR or name.endswith(NOTE) or is_beside(name)
 
 
 def coming_of(name: str) -> str:

@@ -8,8 +8,8 @@ Bio-Formats in a process of its own, and file signatures if there is no Java.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -105,6 +105,19 @@ class Grouping:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()  # of `unreadable`, those that the server may not read
     parts: frozenset[str] = frozenset()  # of `unreadable`, parts of a set that is whole without
+
+
+def without(grouping: Grouping, left_out: Callable[[str], bool]) -> Grouping:
+    """`grouping`, where such files are in no set.  The first of a set stays: OMERO opens it."""
+    found = []
+    for one in grouping.candidates:
+        if any(map(left_out, one.files)):
+            first, *others = one.files
+            files = (first, *(path for path in others if not left_out(path)))
+            found.append(replace(one, files=files))
+        else:
+            found.append(one)
+    return replace(grouping, candidates=tuple(found))
 
 
 class Grouper(Protocol):

@@ -23,7 +23,7 @@ from omero_fs_plugin.dropbox.grouping.bioformats.serving import ServerJars
 from omero_fs_plugin.dropbox.grouping.child.kept import Roots
 from omero_fs_plugin.dropbox.grouping.child.kernel import kept
 from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
-from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping, without
 from omero_fs_plugin.dropbox.grouping.folders import in_folders
 from omero_fs_plugin.dropbox.grouping.halving import together
 from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
@@ -33,6 +33,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.stores import is_store
+from omero_fs_plugin.system_names import is_no_member
 
 from .looks import Looks
 from .lots import Lot
@@ -343,21 +344,27 @@ def group_whole(
 ) -> Grouping:
     """What `grouper.group` gives for the whole sets of `paths`, with files not asked about.
 
-    `ask` asks the disk of `root` a question.
+    A reader may take all files of a directory for its own: those that are no data of anybody are
+    left out, unless they were asked about.  `ask` asks the disk of `root` a question.
     """
     stores = [path for path in paths if is_store(path)]
     if stores:
         rest = [path for path in paths if not is_store(path)]
         mine = _stores(grouper, root, stores, readers)
         return together(mine, group_whole(grouper, root, rest, readers, ask=ask)) if rest else mine
+    given = frozenset(paths)
+
+    def left_out(path: str) -> bool:
+        return is_no_member(path.rpartition("/")[2]) and path not in given
+
     files = [*paths, *ask(root, lambda: _indexes(root, paths))]
     grouping = grouper.group(root, files, readers)
-    more = _used_besides(files, grouping)
+    more = [path for path in _used_besides(files, grouping) if not left_out(path)]
     if more:
         # Which file of a set comes first depends on which files are asked about.  So all of
         # them are: the first is then the same, whichever of its files came last.
         grouping = grouper.group(root, [*files, *more], readers)
-    return in_folders(grouping, [*files, *more])
+    return without(in_folders(grouping, [*files, *more]), left_out)
 
 
 def _stores(
@@ -414,4 +421,5 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
 
 def _may_name(name: str, level: int) -> bool:
     """Whether a file `name` may be the index of files so many directories below its own."""
-    return depth_below(name) >= level or (level < _LEVELS and may_be_index(name))
+    may = depth_below(name) >= level or (level < _LEVELS and may_be_index(name))
+    return may and not is_no_member(name)

@@ -35,6 +35,7 @@ from omero_fs_plugin.dropbox.confine import open_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused
 from omero_fs_plugin.events import NOTHING_THERE
+from omero_fs_plugin.system_names import SIDECAR
 
 from .targets import REGEX, Template
 from .templates import nearest, parse
@@ -45,7 +46,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FILE = "omero-fs.toml"
+FILE = SIDECAR
 MAX_BYTES = 64 * 1024
 KEYS = ("target", "group", "name", "description", "tags", "key_value")
 LONGEST = 255  # characters of a name or a group; OMERO's columns
