@@ -114,7 +114,7 @@ class _Reader:
     def _series(self) -> Iterator[str]:
         named = self._ome("OME").get("series")
         if isinstance(named, list):
-            yield from (_joined("", name) for name in named[:MOST_IMAGES])
+            yield from dict.fromkeys(_joined("", name) for name in named[:MOST_IMAGES])
             return
         number = 0
         while number < MOST_IMAGES and self._ome(str(number)):
@@ -123,13 +123,19 @@ class _Reader:
 
     def _plate(self, said: Mapping[str, Any]) -> Layout:
         images: dict[str, StoreImage] = {}
+        wells: set[str] = set()  # a well and an image may be named any number of times
         for well in said["wells"]:
             group = _joined("", well["path"])
+            if group in wells:
+                continue
+            wells.add(group)
             place = int(well["rowIndex"]), int(well["columnIndex"])
             if not all(0 <= index < _LARGEST for index in place):
                 raise _No(f"{group} is at a place that no well has: {place}")
             for one in self._ome(group)["well"]["images"]:
                 path = _joined(group, one["path"])
+                if path in images:
+                    continue
                 if len(images) == MOST_IMAGES:
                     raise _No(f"has more than {MOST_IMAGES} images")
                 images[path] = self._image(path, self._ome(path), place)

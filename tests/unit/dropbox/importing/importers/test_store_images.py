@@ -126,12 +126,30 @@ def test_the_layout_of_bioformats2raw(named: bool) -> None:
     files: Files = {".zgroup": {}, ".zattrs": {"bioformats2raw.layout": 3}}
     names = ["1", "0"] if named else ["0", "1"]
     if named:
-        files["OME/.zattrs"] = {"series": names}
+        files["OME/.zattrs"] = {"series": [*names, "1", "./0"]}  # told twice
     for name in names:
         files |= {f"{name}/{path}": said for path, said in one.items()}
     found = read(files)
     assert [image.path for image in found.images] == names
     assert found.plate is None
+
+
+def test_what_a_plate_names_many_times_is_read_once() -> None:
+    asked: list[str] = []
+    well = {"path": "A/1", "rowIndex": 0, "columnIndex": 0}
+    files: Files = {
+        ".zattrs": {"plate": {"wells": [well] * 500}},
+        "A/1/.zattrs": {"well": {"images": [{"path": "0"}] * 500}},
+        **{f"A/1/0/{path}": said for path, said in two().items()},
+    }
+
+    def one(name: str) -> Mapping[str, Any] | None:
+        asked.append(name)
+        found: Mapping[str, Any] | None = files.get(name)
+        return found
+
+    assert len(layout("/in/amy/a.zarr/", one).images) == 1
+    assert len(asked) < 20
 
 
 def test_a_plate() -> None:
