@@ -11,6 +11,7 @@ from benchmarks.filesets.large import plate
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.grouping.confined import Confined
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import group_whole
 from omero_fs_plugin.dropbox.settling.outside import Outside
@@ -18,7 +19,9 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.events import regular_stat
 
+LAST = "w62/t0000.tif"  # a file of each plate
 QUIET = 1.0  # s
+_LOOK = 0.01  # s, between two lots: before what waits is asked about again
 _HEARD = 1_000  # files in one word of FSServer
 
 
@@ -44,8 +47,23 @@ class Plate:
         outside = Outside(stat=regular_stat, is_user="amy".__eq__)
         self._pipeline = Pipeline(self.journal, Places(settings.rules), Settler(QUIET), outside)
 
+    def lack(self, name: str) -> None:
+        """One of its files does not come."""
+        (self._top / name).unlink()
+
     def queue(self) -> int:
         """All of it; gives the number of files of the set."""
+        self._group()
+        taken = self.journal.take("amy")
+        return 0 if taken is None else len(taken.files)
+
+    def wait(self) -> int:
+        """All but what it lacks; gives the number of files that wait, and have waited."""
+        self._group()
+        self._pipeline.expire(60.0, 86_400.0)
+        return self.journal.counts()[State.WAITING]
+
+    def _group(self) -> None:
         now, some = 0.0, list[str]()
         for path in self._paths():
             some.append(path)
@@ -59,9 +77,7 @@ class Plate:
         while (lot := self._pipeline.next_lot(now)) is not None:
             grouping = group_whole(self._grouper, lot.root, lot.files, None)
             self._pipeline.grouped(lot, grouping, now, 0.0)
-            now += QUIET
-        taken = self.journal.take("amy")
-        return 0 if taken is None else len(taken.files)
+            now += _LOOK
 
     def _paths(self) -> Iterator[str]:
         for directory, _, names in os.walk(self._top):

@@ -27,7 +27,7 @@ from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel.observers import Observing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
-from .plates import Plate
+from .plates import LAST, Plate
 
 Work = Callable[[], int]  # what is measured; gives how many it has done
 After = ExitStack  # what is closed when nothing is measured any more
@@ -109,6 +109,18 @@ def plates(directory: Path, number: int, after: After) -> Work:
     def work() -> int:
         queued = one.queue()
         return number if queued == one.number else queued  # it has a few more than `number`
+
+    return work
+
+
+def incomplete(directory: Path, number: int, after: After) -> Work:
+    """As `plates`, but one file never comes, and all others wait for it."""
+    one = Plate(directory, number, after)
+    one.lack(LAST)
+
+    def work() -> int:
+        waits = one.wait()
+        return number if waits == one.number - 1 else waits
 
     return work
 
@@ -218,6 +230,9 @@ SUBJECTS = {
     "roots": Subject("directories of rules taken", roots, (2_500, 5_000, 10_000)),
     "parts": Subject("parts of a set", parts, (15_000, 30_000, 60_000)),
     "plate": Subject("files of a plate, on a disk", plates, (5_000, 10_000, 20_000), most=1024),
+    "incomplete": Subject(
+        "files of a plate that wait for one", incomplete, (5_000, 10_000, 20_000), most=1024
+    ),
     "directories": Subject("directories waiting", directories, (5_000, 10_000, 20_000)),
     "watched": Subject("directories in the watched one", watched, (5_000, 10_000, 20_000)),
 }

@@ -80,6 +80,20 @@ class Waits(Exception):
         return min(max(self._again, _PATIENT * took), self._at_most)
 
 
+class _Waiting:
+    """Filesets that wait for the same, without what the journal has of each."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.ids: set[int] = set()
+        self.shortest = math.inf  # s that one of them has waited, at least
+
+    def add(self, path: str, fileset: Fileset) -> None:
+        self.paths.append(path)
+        self.ids.add(fileset.id)
+        self.shortest = min(self.shortest, fileset.waited)
+
+
 class Assembly:
     """What becomes of each file of a lot: it goes into a fileset, waits or has failed.
 
@@ -259,16 +273,27 @@ class Assembly:
         waited so long.  Time counts only while DropBox could see the missing file come: not when
         somebody sets the clock, suspends the machine or stops DropBox.
         """
-        together: dict[tuple[str, str, str], list[Fileset]] = {}
-        for path, fileset in self._journal.open_at(waiting).items():
-            if fileset.state is State.WAITING and fileset.reason:
-                key = fileset.user, fileset.reason, waiting[path].files[0]
-                together.setdefault(key, []).append(fileset)
-        longer = []
-        for filesets in together.values():
-            if min(fileset.waited for fileset in filesets) + passed < timeout:
-                longer += [fileset.id for fileset in filesets]
-            else:
+        sets: dict[tuple[str, str, str], _Waiting] = {}
+        for some in chunks(list(waiting), PART):
+            for path, fileset in self._journal.open_at(some).items():
+                if fileset.state is State.WAITING and fileset.reason:
+                    key = fileset.user, fileset.reason, waiting[path].files[0]
+                    sets.setdefault(key, _Waiting()).add(path, fileset)
+        longer: list[int] = []
+        for (_, reason, _), one in sets.items():
+            if one.shortest + passed < timeout:
+                longer += one.ids
+                continue
+            parts = (self._journal.open_at(some) for some in chunks(one.paths, PART))
+            filesets = [
+                fileset
+                for part in parts
+                for fileset in part.values()
+                if fileset.id in one.ids
+                and fileset.state is State.WAITING
+                and fileset.reason == reason
+            ]
+            if filesets:
                 yield filesets, waiting[filesets[0].path]
         if longer:
             self._journal.waited(longer, passed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
@@ -32,12 +33,19 @@ class Lot:
     stats: Mapping[str, FileStat] = field(repr=False, default_factory=dict)
 
 
+class _Lacking:
+    """An incomplete set, as the last answer had it."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+
+
 @dataclass(slots=True)
 class _Rested:
     stat: FileStat
     owner: Owner
     rule: Rule | None  # the rule when it came to rest
-    lacks: Candidate | None = None  # the incomplete set that it waits with
+    lacks: _Lacking | None = None  # the incomplete set that it waits with
     tries: int = 0  # how often a reader has failed on it
     since: float = 0.0  # s, monotonic: when it came to rest
 
@@ -67,6 +75,9 @@ class Lots:
         # what all of their paths have in common is kept once.
         self._in: dict[str, dict[str, _Rested]] = {}
         self._number = 0  # of them
+        # First file of an incomplete set -> the set.  A plate is asked about in many lots, and each
+        # answer names all of its files: one is kept, for as long as a file waits with it.
+        self._lacking: WeakValueDictionary[str, _Lacking] = WeakValueDictionary()
         # owner -> directory to be asked about -> when (s); the owner who waited longest is first
         self._due: OrderedDict[Owner, dict[str, float]] = OrderedDict()
         self._waiting = Neighbourhood()  # files that were asked about
@@ -210,12 +221,19 @@ class Lots:
     def wait(self, path: str, lacks: Candidate | None) -> None:
         """Lets a file wait for others.  `lacks`: its set, if parts of that may never come."""
         rested = self._at(path)
-        rested.lacks = lacks
+        rested.lacks = self._one_of(lacks) if lacks is not None else None
         self._waiting.add(path, rested.owner)
 
     def incomplete(self) -> dict[str, Candidate]:
         """The files that wait for parts which may never come, each with its set."""
-        return {path: rested.lacks for path, rested in self._all() if rested.lacks}
+        return {path: one.lacks.candidate for path, one in self._all() if one.lacks is not None}
+
+    def _one_of(self, candidate: Candidate) -> _Lacking:
+        known = self._lacking.get(candidate.files[0])
+        if known is None:
+            known = self._lacking[candidate.files[0]] = _Lacking(candidate)
+        known.candidate = candidate
+        return known
 
     def tries(self, path: str) -> int:
         """How often a reader has failed on it so far."""

@@ -5,8 +5,9 @@ What one import needs beyond that is in a process of its own, and ends with it.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 import pytest
 from omero.rtypes import rlong, rstring, rtime
 
-from benchmarks.growth.plates import Plate
 from omero_fs_plugin.blitz import filesets
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.grouping.bioformats.walk import Walk, in_order
@@ -31,6 +31,8 @@ from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.packed import Sha1s
 from omero_fs_plugin.stores import digest, digest_of_copies
 from tests.grown import for_each
+
+from . import plates_alone
 
 FOR_ONE = 102.4  # bytes: 1 KiB for each ten files
 SMALL, LARGE = 4_000, 10_000  # files
@@ -200,21 +202,13 @@ def test_a_plate_that_is_given_to_its_process_is_the_same_there(
 UNTIL_QUEUED = 1024  # bytes for each file
 
 
-def test_a_plate_takes_1_kib_for_each_file_until_it_is_queued(tmp_path: Path) -> None:
-    with ExitStack() as after:
-        made = {
-            (number, time): Plate(tmp_path / f"{number}-{time}", number, after)
-            for number, times in ((SMALL, 2), (LARGE, 1))
-            for time in range(times)
-        }
-        again = iter((0, 0, 1))  # for_each takes the smaller one twice
-
-        def queued(number: int) -> None:
-            time = next(again)
-            plate = made[number, time]
-            assert plate.queue() == plate.number
-
-        assert for_each(queued, SMALL, LARGE) <= UNTIL_QUEUED
+@pytest.mark.parametrize("does", plates_alone.DOES)
+def test_a_plate_takes_1_kib_for_each_file_until_it_is_queued(does: str, tmp_path: Path) -> None:
+    """Or for as long as it waits: it is asked about in many lots, and each answer names it all."""
+    words = ["-m", plates_alone.__name__, does, str(tmp_path)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) <= UNTIL_QUEUED
 
 
 def _opened(number: int, plain: Callable[[str, Sequence[Sequence[str]]], list[Findings]]) -> object:
