@@ -20,6 +20,7 @@ from .access import Access
 from .families import Families
 from .files import Files, Root
 from .guests import of_calls
+from .kernel import collector
 from .kernel.observers import Observing
 from .monitors import Monitors
 from .record.record import open_record
@@ -178,6 +179,7 @@ def _below_omero(communicator: Any) -> FSServer:
     """
     given = read_monitoring(icegrid.omero_properties(communicator))
     niceness.lower(given.nice // 2, batch=False)
+    collector.seldom()
     return FSServer(communicator)
 
 

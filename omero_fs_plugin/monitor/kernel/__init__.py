@@ -7,5 +7,5 @@ directories, ``listings`` reads one, ``below`` looks at what is mounted below, a
 file systems that may not answer.  ``writers`` asks whether anybody has a file open for writing.
 ``entries`` holds what a look shows, ``raw`` has the kernel's events, ``limits`` says what inotify
 allows, and ``held`` who has how much of that.  ``collector`` lets a start do without Python's
-garbage collector.
+garbage collector, and makes it run seldom afterwards.
 """
