@@ -6,7 +6,6 @@ Pure, except for the disk that it is given: `now` is an argument.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from .lanes import OWN, Heaps, Scans
 from .line import Line, is_temporary
 from .met import Met
 from .racy import Racy, to_keep
+from .recent import Recent
 from .tree import MAYBE, NEVER, Arrival, Directory
 
 # Renames whose second half has not come yet.
@@ -27,8 +27,6 @@ _MOVES_REMEMBERED = 64
 # then the last look saw that write.  If it comes sooner, this is not certain: two writes
 # in one tick of the disk's clock, 10 ms at most, may look the same.
 _LATE = 1.0
-# From so many files on those whose next write is no burst are forgotten when one more is told.
-_FORGET = 1000
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 # ... while directories wait for a scan, which is as much work: they may be others'.
@@ -73,8 +71,7 @@ class Arrivals:
         self._waited = 0.0  # s; how long we had waited for file systems below at the last step
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
         self.calm = False  # little is going on: a known file that was closed is told at once
-        # Files told while it was calm, and when (s), or when written since; the oldest first.
-        self._recent: OrderedDict[tuple[Directory, bytes], float] = OrderedDict()
+        self._recent = Recent(timing.burst_gap)  # files told while it was calm
         self._racy = Racy()
 
     def clear(self) -> None:
@@ -333,10 +330,7 @@ class Arrivals:
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
         if self.calm:
-            if len(self._recent) >= _FORGET:
-                self._forget(now)
-            self._recent.pop((directory, name), None)  # the latest comes last
-            self._recent[directory, name] = now
+            self._recent.told(directory, name, now)
         if keep == NEVER:
             self._racy.add(directory, name, entry.identity, now)
 
@@ -424,22 +418,11 @@ class Arrivals:
 
     def _rewritten(self, arrival: Arrival, now: float) -> None:
         """A known file was closed: the first one is told, what soon follows is a burst."""
-        recent, key = self._recent, (arrival.directory, arrival.name)
-        self._forget(now)
-        burst = key in recent
-        if burst:
-            recent[key] = now
-            recent.move_to_end(key)
+        burst = self._recent.written(arrival.directory, arrival.name, now)
         if burst or not self.calm or is_temporary(arrival.name):
             self._set_due(arrival, self._burst_due(arrival, now))
         else:
             self._complete(arrival, now)
-
-    def _forget(self, now: float) -> None:
-        """Forgets the files whose next write is no burst."""
-        recent, gap = self._recent, self._timing.burst_gap
-        while recent and next(iter(recent.values())) <= now - gap:
-            recent.popitem(last=False)
 
     def _burst_due(self, arrival: Arrival, now: float) -> float:
         return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)
