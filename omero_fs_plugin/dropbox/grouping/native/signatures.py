@@ -173,13 +173,15 @@ _MORE_SUFFIXES = frozenset(
         "l2d",
         "gel",
         "sld",
+        "ozx",
     }
 )
+_ZIPPED = ".zarr.zip"  # a store in one file, as `ozx`: no reader opens it
 
 
 def is_image_name(name: str) -> bool:
     """Whether a file of that name is meant to be an image, whatever its content is."""
-    return suffix_of(name) in _IMAGE_SUFFIXES
+    return suffix_of(name) in _IMAGE_SUFFIXES or name.lower().endswith(_ZIPPED)
 
 
 def suffix_of(name: str) -> str:

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from omero_fs_plugin.config.readers import KNOWN
 from omero_fs_plugin.dropbox.grouping import userfiles
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
-from omero_fs_plugin.dropbox.grouping.native.signatures import Kind, UnknownFormat, identify
+from omero_fs_plugin.dropbox.grouping.native.signatures import (
+    Kind,
+    UnknownFormat,
+    identify,
+    is_image_name,
+)
 from tests import samples
 from tests.conftest import examples
 from tests.groupings import files_below, grouped
@@ -23,6 +28,16 @@ SUFFIXES = (
     *("nii", "hdr", "img", "czi", "nd2", "oib", "svs", "ndpi", "stk", "nd", "xml", "pattern", ""),
     *("metadata.txt", "bmp", "pgm", "avi", "vsi", "oir"),
 )
+
+
+@pytest.mark.parametrize("name", ["a.tif", "A.OZX", "a.zarr.zip", "a.ome.Zarr.Zip", "b.czi"])
+def test_what_is_meant_to_be_an_image_has_failed_if_no_reader_takes_it(name: str) -> None:
+    assert is_image_name(name)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "notes.txt", "zarr.zip", "a.zarr.zip.txt"])
+def test_what_is_not_is_passed_over(name: str) -> None:
+    assert not is_image_name(name)
 
 
 def kind(data: bytes, name: str) -> Kind:
