@@ -68,6 +68,23 @@ def _hole_from(path: Path, start: int) -> None:
     os.truncate(path, size)
 
 
+def zeros(path: Path) -> None:
+    """Its length is set, and on its disk nobody can tell that none of its bytes is written."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def zeros_first(path: Path) -> None:
+    """As `zeros`, of its begin: another process writes the rest already."""
+    data = path.read_bytes()
+    path.write_bytes(bytes(min(64, len(data))) + data[64:])
+
+
+def zeros_last(path: Path) -> None:
+    """As `zeros`, of its second half."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+
 def directory(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -102,12 +119,16 @@ FAULTS: Mapping[str, Callable[[Path], None]] = {
     "a byte short": short,
     "a hole": hole,
     "a hole at its end": hole_at_end,
+    "zeros": zeros,
+    "zeros at its begin": zeros_first,
+    "zeros at its end": zeros_last,
     "a directory": directory,
     "a link": link,
     "in another case": other_case,
     "with another's content": of_another,
     **({"not to be read": forbidden} if os.geteuid() else {}),  # root may read everything
 }
+_ZEROS = (zeros, zeros_first, zeros_last)
 # With these nobody sees the index, or what it is by its name.
 _UNSEEN = (late, directory, link, other_case)
 
@@ -135,6 +156,10 @@ def rows(
                 ending = (at / member).read_bytes()[-1:]
                 do(at / member)
                 expected = NOTHING
+                if do in _ZEROS and not kind.read:
+                    expected = any_way
+                elif do is zeros_last or (do in _ZEROS and not _begins(member)):
+                    expected = f"{NOTHING} or {ONE}"  # they may be pixels
                 if do is other_case or (do is short and ending.isspace()):
                     expected = f"{NOTHING} or {ONE}"  # its reader may take it as it is
                 elif do is of_another:  # each file is whole: as if nothing was wrong, or it shows
@@ -148,6 +173,11 @@ def rows(
         for order, arriving in _orders(kind, members):
             yield _arrival(kind, order, arriving, name, grouper, whole, at)
         shutil.rmtree(whole)
+
+
+def _begins(member: str) -> bool:
+    """Whether a whole file of this name never begins with zeros."""
+    return not member.endswith((".raw", ".ids", ".dcm", ".dv"))
 
 
 WITHOUT_JAVA = "without Java"

@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from omero_fs_plugin.dropbox.confine import NOT_NOW, listing, parts_beneath
 from omero_fs_plugin.errors import ImportRefused, Unreadable
+from omero_fs_plugin.events import NOTHING_THERE
 
 from .filesets import Reach, folded
 from .formats import dicom, ends, omexml, tiff, tiff_chain
@@ -42,6 +43,15 @@ _MOST_NAMED = 1000  # missing files that are listed
 _CASE = "letters in another case"
 _NFD = "an accent that is written in another way (NFD or NFC)"
 _TOLD = 100  # characters of a name in a message
+_TIFF = (".tif", ".tiff", ".tf2", ".tf8", ".btf")
+# A file with one of these names never begins with zeros.  Raw pixels and DICOM may.
+_NEVER_ZEROS = (
+    *_TIFF,
+    *(".stk", ".lsm", ".svs", ".ndpi", ".flex", ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".jp2"),
+    *(".czi", ".nd2", ".lif", ".lof", ".oir", ".h5", ".ets"),
+)
+_BEGIN = 64  # bytes
+_ZEROS = "begins with zeros: its bytes are not written yet"
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,9 @@ class _Check:
         self._root = root
         self._files = files
         self._in_set = len(files) > 1  # of an empty file alone the reader decides
+        # Whether what is looked at is named, and its reader does not use it.
+        self._besides = False
+        self._of_others: set[str] = set()  # files that are named for the OME-XML of others
         self._opener = opener
         self._at_least: dict[str, tuple[int, str]] = {}  # path -> bytes, and who says so
         self._nested: list[tuple[str, Kind]] = []
@@ -177,6 +190,7 @@ class _Check:
         while new := [path for path in self._named if path not in known]:
             for path in new:
                 known.add(path)
+                self._besides = True
                 self.take(path)
 
     def _look(self, path: str, file: BinaryIO) -> None:
@@ -185,9 +199,15 @@ class _Check:
         if omexml.is_companion(path):
             self._companion(path, file, size)
             return
-        kind = kind_of(name, file.read(SNIFFED)) if may_promise(name) else None
+        head, kind = b"", None
+        if may_promise(name):
+            head = file.read(SNIFFED)
+            kind = kind_of(name, head)
         before, self._incomplete = self._incomplete, ""
-        self._look_into(path, file, size, kind)
+        if kind is not None and head and not any(head[:_BEGIN]):
+            self._incomplete = f"{path}: {_ZEROS}"
+        else:
+            self._look_into(path, file, size, kind)
         if self._incomplete and kind is not None and kind.keeps:
             self._keep(path, kind)  # it may yet name any of them
         self._incomplete = before or self._incomplete
@@ -209,12 +229,28 @@ class _Check:
             fault = tiff_chain.fault(file, layout, size, holes_of(file, size))
             if fault:
                 self._incomplete = self._incomplete or f"{path}: {fault}"
-            elif path not in self._named:
+            elif path not in self._named or path in self._of_others:
                 self._description(path, file)
-        elif fault := ends.fault(file, path, size, holes_of(file, size)):
+        elif fault := (
+            ends.fault(file, path, size, holes_of(file, size)) or self._begin(path, file)
+        ):
             self._incomplete = self._incomplete or f"{path}: {fault}"
         elif self._in_set and (found := ends.slice_of(file, path, size)) is not None:
             self._slices.setdefault(found[0], []).append(found[1])
+
+    def _begin(self, path: str, file: BinaryIO) -> str:
+        """What shows that the begin of a member is not written yet.
+
+        On a share a hole does not show: what nobody has written are zeros, as a black plane is.
+        """
+        lowered = path.lower()
+        if self._besides and lowered.endswith(_TIFF):
+            return "does not begin as a TIFF does"
+        if self._in_set and lowered.endswith(_NEVER_ZEROS):
+            file.seek(0)
+            if not any(file.read(_BEGIN)):
+                return _ZEROS
+        return ""
 
     def _companion(self, path: str, file: BinaryIO, size: int) -> None:
         if size > omexml.LIMIT:
@@ -308,12 +344,19 @@ class _Check:
     def _description(self, path: str, file: BinaryIO) -> None:
         try:
             said = omexml.of_tiff(file)
-        except (OmeXmlError, tiff.TiffError):
-            return  # readers then take it as a TIFF without OME-XML
+        except (OmeXmlError, tiff.TiffError) as error:
+            # Else readers take it as a TIFF without OME-XML.
+            if path in self._of_others or isinstance(error, omexml.NotWritten):
+                self._incomplete = self._incomplete or f"{path}: {error}"
+            return
         if said is None:
+            if path in self._of_others:
+                self._incomplete = self._incomplete or f"{path}: has no OME-XML"
             return
         if said.metadata_file:
-            self._expect(path, said.metadata_file, _joined(path, said.metadata_file))
+            target = os.path.normpath(_joined(path, said.metadata_file))
+            self._of_others.add(target)
+            self._expect(path, said.metadata_file, target)
         self._promises(path, said, own=True)
 
     def _promises(self, path: str, said: OmeXml, *, own: bool) -> None:
@@ -407,7 +450,12 @@ def _is_dicom(file: BinaryIO) -> bool:
 
 
 def _is_there(path: str) -> bool:
+    """Raises OSError."""
+    if "\0" in path:  # no file can be called so
+        return False
     try:
         return stat_module.S_ISREG(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return False
+        raise

@@ -39,6 +39,10 @@ class OmeXmlError(FsError):
     """The OME-XML of a file cannot be read."""
 
 
+class NotWritten(OmeXmlError):
+    """It has zeros where there should be text."""
+
+
 @dataclass(frozen=True)
 class OmeXml:
     """What OME-XML says of files."""
@@ -70,9 +74,15 @@ def of_tiff(file: BinaryIO) -> OmeXml | None:
         return None
     if description.size > LIMIT:
         raise OmeXmlError(f"its OME-XML has {description.size} bytes; at most {LIMIT} are read")
+    whole = tiff.read_value(file, description, LIMIT)
     parser = _Parser()
-    parser.feed(tiff.read_value(file, description, LIMIT).rstrip(b"\0\r\n\t "))
-    return parser.finish()
+    try:
+        parser.feed(whole.rstrip(b"\0\r\n\t "))
+        return parser.finish()
+    except OmeXmlError as error:
+        if b"\0" in whole[:-1]:  # the last byte of a text in TIFF is 0, and no other
+            raise NotWritten("its OME-XML has bytes that are not written yet") from error
+        raise
 
 
 def of_companion(file: BinaryIO) -> OmeXml:

@@ -17,6 +17,8 @@ from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
 from omero_fs_plugin.dropbox.grouping.formats.holes import holes_of
+from omero_fs_plugin.dropbox.grouping.promises.table import KINDS as INDEXES
+from omero_fs_plugin.dropbox.grouping.promises.table import Kind
 from omero_fs_plugin.errors import Unreadable
 from tests import ended
 
@@ -188,7 +190,7 @@ def test_a_tiff_that_is_made_longer_than_any_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("used", [True, False], ids=["used by its reader", "passed over"])
-@pytest.mark.parametrize("damage", ["empty", "cut", "hole"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "hole", "zeros", "zeros first"])
 def test_a_member_that_is_there_but_not_whole(tmp_path: Path, damage: str, used: bool) -> None:
     def part(name: str, number: int) -> str:
         description = ome(planes(("a.ome.tif", 1), ("b.ome.tif", 2)), number)
@@ -200,6 +202,9 @@ def test_a_member_that_is_there_but_not_whole(tmp_path: Path, damage: str, used:
     size = member.stat().st_size
     if damage == "hole":
         hollow(member)
+    elif damage.startswith("zeros"):  # as a share shows what nobody has written yet
+        begin = size if damage == "zeros" else 64
+        member.write_bytes(bytes(begin) + member.read_bytes()[begin:])
     else:
         os.truncate(member, 0 if damage == "empty" else size * 60 // 100)
     found = check(str(tmp_path), parts if used else parts[:1])
@@ -207,6 +212,43 @@ def test_a_member_that_is_there_but_not_whole(tmp_path: Path, damage: str, used:
     assert not found.missing
     part("b.ome.tif", 2)
     assert not check(str(tmp_path), parts if used else parts[:1]).incomplete
+
+
+@pytest.mark.parametrize("begin", [8, 64])
+@pytest.mark.parametrize("kind", INDEXES, ids=lambda kind: kind.format)
+def test_an_index_whose_begin_is_not_written_yet(tmp_path: Path, kind: Kind, begin: int) -> None:
+    """Nobody knows what it is: it waits, and with it all that it may name."""
+    if kind.words:
+        return  # without them it is no index
+    path = tmp_path / kind.named[0].replace("*", "x")
+    path.write_bytes(bytes(begin) + (b"" if begin < 64 else b"more" * 64))
+    found = check(str(tmp_path), [str(path)])
+    assert found.incomplete.startswith(f"{path}: ")
+    assert not kind.keeps or found.keeps
+
+
+def test_an_index_with_zeros_among_its_names(tmp_path: Path) -> None:
+    path = tmp_path / "x.oif"
+    path.write_bytes(b"[ProfileSaveInfo]\nIniFileName0=a\0b.pty\nMainFileName=\0\n")
+    assert check(str(tmp_path), [str(path)]) is not None
+
+
+@pytest.mark.parametrize("zeros", [slice(300, 340), slice(300, None), slice(0, 0)], ids=str)
+def test_the_metadata_of_others_must_be_readable(tmp_path: Path, zeros: slice) -> None:
+    """Else each would be imported by itself, without it."""
+    inner = planes(("m.ome.tif", 1), ("p.ome.tif", 2))
+    text = ome(f"{inner}<!--{'x' * 300}-->", 1)
+    master = Path(write(tmp_path / "m.ome.tif", text))
+    only = f'<BinaryOnly MetadataFile="m.ome.tif" UUID="{uuid(1)}"/>'
+    part = write(tmp_path / "p.ome.tif", ome(only, 2))
+    data = bytearray(master.read_bytes())
+    at = data.index(b"<?xml")
+    whole = slice(*zeros.indices(len(text)))
+    data[at + whole.start : at + whole.stop] = bytes(whole.stop - whole.start)
+    master.write_bytes(data)
+    for files in ([str(master)], [part]):
+        found = check(str(tmp_path), files)
+        assert bool(found.incomplete) == (whole.stop > whole.start), files
 
 
 def hollow(path: Path, start: int = 4096) -> None:
