@@ -74,6 +74,14 @@ def a_hole_first(source: Path, to: Path) -> Steps:
     yield
 
 
+def zeros_first(source: Path, to: Path) -> Steps:
+    """As `a_hole_first`, on a share that does not tell of holes."""
+    to.write_bytes(bytes(source.stat().st_size))
+    yield
+    shutil.copyfile(source, to)
+    yield
+
+
 def from_a_name_of(name: str) -> Callable[[Path, Path], Steps]:
     def come(source: Path, to: Path) -> Steps:
         temporary = to.with_name(name.format(to.name))
@@ -141,6 +149,7 @@ WAYS = (
     in_two,
     but_its_last_byte,
     a_hole_first,
+    zeros_first,
     from_a_name_of("{}.part"),
     from_a_name_of(".{}.x7Y2k1"),
     from_elsewhere,
