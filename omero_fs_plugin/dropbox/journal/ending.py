@@ -118,13 +118,24 @@ class Ending(Gathering):
 
 
 def _waiting(connection: Connection, filesets: Sequence[int]) -> Iterator[Any]:
-    """The first files of those that wait, in this order."""
+    """The files of those that wait with one file, in this order.
+
+    A half set has more, after a takeover: until it is dissolved, nobody may take its first file.
+    """
     table, file = schema.fileset.c, schema.file.c
+    second = schema.file.alias().c
     for some in chunks(filesets, PART):
         found = connection.execute(
             select(schema.file, table.user, table.root)
             .join_from(schema.file, schema.fileset)
-            .where(table.id.in_(some), table.state == State.WAITING, file.position == 0)
+            .where(
+                table.id.in_(some),
+                table.state == State.WAITING,
+                file.position == 0,
+                ~select(second.fileset)
+                .where(second.fileset == table.id, second.position == 1)
+                .exists(),
+            )
         )
         rows = {row.fileset: row for row in found}
         yield from (rows[one] for one in some if one in rows)

@@ -168,6 +168,28 @@ def test_giving_up_is_killed_between_two_parts(
     assert journal.notes("gathers ") == {}
 
 
+@pytest.mark.parametrize("chosen", [(0, 1), (1, 0), (FILES - 1, 0)])
+def test_the_first_file_of_half_a_set_is_not_given_up(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, chosen: tuple[int, int]
+) -> None:
+    """Else its other files are lost: in the new set there are others at their positions."""
+    wait(journal)
+    with dies_before(monkeypatch, 3), suppress(Killed):
+        journal.form(FORMED)
+    journal._gathering.clear()
+    paths = {met.path for met in FOUND}
+    half = [one for one in journal.select(State.WAITING) if len(one.files) > 1]
+    assert half, "the kill came too early"
+    opened = journal.open_at(paths)
+    some = [opened[FOUND[n].path].id for n in chosen if FOUND[n].path in opened]
+    assert journal.give_up(some, "waits for x", ["x"]) is None
+    assert {met.path for one in journal.select() for met in one.files} == paths
+    restart(journal)
+    opened = journal.open_at(paths)
+    assert journal.give_up([opened[FOUND[n].path].id for n in chosen], "waits for x", ["x"])
+    assert {met.path for one in journal.select() for met in one.files} == paths
+
+
 VAULT = "/bad/amy/1"
 IN_VAULT = [replace(m, path=m.path.replace(ROOT, VAULT)) for m in FOUND]
 HOME = "quarantined 1"
