@@ -377,6 +377,11 @@ class Watcher:
         if seconds is not None and seconds <= 0:
             return
         begun = time.monotonic()
+        rest = self._gathering.rest(begun)
+        soon = seconds is not None and seconds <= rest
+        if rest and source is not None and not soon and not self._telling.awaited:
+            time.sleep(rest)
+            return
         if self._wakener.wait(seconds, source) and not self._stop:
             self._gather(source, time.monotonic() - begun)
 

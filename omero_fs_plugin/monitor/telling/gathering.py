@@ -44,6 +44,13 @@ class Gathering:
         share = (self._left(now) / SPAN - FEW) / (MANY - FEW)
         return max(FIRST, min(share, 1.0) * LONGEST - (now - self._at))
 
+    def rest(self, now: float) -> float:
+        """Under load, from this time to the next look: by then something has come; else 0.
+
+        To wait for the first event besides costs a part of what a look costs.
+        """
+        return 0.0 if self.calm(now) else max(0.0, LONGEST - (now - self._at))
+
     def writes(self, waited: float, *, alone: bool = True) -> float:
         """The same if nothing but writes comes after it; 0 if the last look found more than that.
 

@@ -59,6 +59,15 @@ def test_a_look_that_took_long_is_followed_by_the_next_at_once() -> None:
     assert gathering.seconds(now + LONGEST) == FIRST
 
 
+def test_under_load_the_next_look_comes_without_an_event() -> None:
+    gathering, now = _after(1000, 0.0001)
+    assert gathering.rest(now) == LONGEST
+    assert gathering.rest(now + LONGEST / 2) == pytest.approx(LONGEST / 2)
+    assert gathering.rest(now + LONGEST) == 0.0  # it has found nothing
+    gathering, now = _after(1000, 2 / MANY)
+    assert gathering.rest(now) == 0.0  # it waits for an event
+
+
 def test_a_look_at_many_is_load() -> None:
     gathering = Gathering()
     gathering.looked(100.0, events=1000, writes=0)
