@@ -31,7 +31,7 @@ from omero_fs_plugin.private import keep_private
 from omero_fs_plugin.room import MAY_BE_NO_ROOM, no_room
 
 from . import migrations, rules, schema
-from .engines import LIMITS, on_postgresql, on_sqlite
+from .engines import LIMITS, on_postgresql, on_sqlite, shut
 from .file import sqlite_file
 
 URLS = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
@@ -125,11 +125,11 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Closes every connection; one that is in use, when its thread is done with it."""
         if self._kept_open is not None:
             self._kept_open.close()
             self._kept_open = None
-        self._engine.dispose()
+        shut(self._engine)
 
     def mark(self) -> Mark | None:
         """What every commit changes, of whatever process; None where that cannot be told.

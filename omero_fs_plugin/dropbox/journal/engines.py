@@ -105,6 +105,17 @@ def on_sqlite(path: str, mode: str, *, keep: bool) -> Engine:
     return engine
 
 
+def shut(engine: Engine) -> None:
+    """Closes every connection: one that a thread still uses, when it gives it back."""
+    event.listen(engine, "checkin", _close)
+    engine.dispose()
+
+
+def _close(connection: Any, record: Any) -> None:
+    if connection is not None:
+        record.invalidate()
+
+
 def _keep_only_what_is_sound(engine: Engine, path: str) -> None:
     """A connection is used again only in its process, on the same files, and after no error.
 

@@ -35,7 +35,11 @@ def open_to_read(url: str) -> tuple[Any, Any, str]:
 
     scheme, _, rest = url.partition("://")
     server = psycopg.connect(f"{scheme.partition('+')[0]}://{rest}", connect_timeout=10)
-    server.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    try:
+        server.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    except BaseException:
+        server.close()
+        raise
     return server, server.execute, "%s"
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -548,6 +549,16 @@ def test_no_transaction_locks_out_readers_at_its_end(sqlite_url: str) -> None:
     other.note("key", "other")
     assert not wal.exists(), "nobody keeps it open any more"
     other.close()
+
+
+def test_a_connection_in_use_is_closed_when_its_thread_is_done(url: str) -> None:
+    journal = Journal(url)
+    with journal.database._engine.connect() as used:
+        journal.close()
+        used.execute(text("SELECT 1"))
+        connection: Any = used.connection.dbapi_connection
+    with pytest.raises(Exception, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_newer_journal_is_refused(journal: Journal, url: str) -> None:
