@@ -125,7 +125,11 @@ class Registration(OneImport):
         if position is None:
             return None
         met = self._fileset.files[position]
-        too_much = ImportRefused(f"{met.path}: too much metadata to be registered", final=True)
+        too_much = ImportRefused(
+            f"{met.path}: too much metadata to be registered: add OMEZarrReader to the server, or "
+            "leave away consolidated metadata",
+            final=True,
+        )
         if met.stat.size > _MOST_BYTES:
             raise too_much
         with opened(self._fileset.root, met) as file:
