@@ -6,6 +6,7 @@ are made during the upload.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -170,22 +171,28 @@ def _remove_directories(fileset: Fileset) -> None:
 def _remove_empty(name: str, above: int, *, all_of_it: bool = False) -> None:
     """Removes the directory `name` of the directory `above` if no file of a store is below it.
 
-    `all_of_it`: nothing in it is one.  Raises OSError, and then leaves the rest.
+    `all_of_it`: nothing in it is one.  Raises OSError, and then leaves the rest: what lies beside a
+    file that stays, such as its resource fork, stays too.
     """
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
         with os.scandir(inner) as entries:
             directories, beside = [], []
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                is_directory = entry.is_dir(follow_symlinks=False)
+                if all_of_it or is_beside(entry.name, directory=is_directory):
+                    beside.append((entry.name, is_directory))
+                elif is_directory:
                     directories.append(entry.name)
-                elif all_of_it or is_beside(entry.name):
-                    beside.append(entry.name)
+                else:
+                    raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
         for one in directories:
-            whole = all_of_it or is_beside(one, directory=True)
-            _remove_empty(one, inner, all_of_it=whole)
-        for one in beside:
-            os.unlink(one, dir_fd=inner)
+            _remove_empty(one, inner)
+        for one, is_directory in beside:
+            if is_directory:
+                _remove_empty(one, inner, all_of_it=True)
+            else:
+                os.unlink(one, dir_fd=inner)
     finally:
         os.close(inner)
     os.rmdir(name, dir_fd=above)
