@@ -153,8 +153,6 @@ class Tracker(Comparison):
                 passed = passes(directory.path, name)
                 closes = passed and self._filter.closes(directory.path, name)
             if passed:
-                if mask == raw.IN_ATTRIB:
-                    continue  # this matters only for directories
                 self.active_at = now
                 if closes and mask & (raw.CAME | raw.GONE):
                     self._queue(directory, deep=False)  # its directories are entered, or not

@@ -127,7 +127,7 @@ class Registration(OneImport):
         met = self._fileset.files[position]
         too_much = ImportRefused(
             f"{met.path}: too much metadata to be registered: add OMEZarrReader to the server, or "
-            "leave away consolidated metadata",
+            "write the store without consolidated metadata",
             final=True,
         )
         if met.stat.size > _MOST_BYTES:
