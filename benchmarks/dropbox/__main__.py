@@ -52,8 +52,16 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="omero.fs.importers of the mass copy (default: %(default)s)",
     )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs of each part, in turn; figures are the medians (default: %(default)s)",
+    )
     parsed = parser.parse_args(given)
     at_least_one(parser, parsed, "importers")
+    at_least_one(parser, parsed, "repeat")
     return parsed
 
 
@@ -67,6 +75,7 @@ def main(given: Sequence[str]) -> int:
         output=options.output,
         results=RESULTS,
         heading=report.HEADING,
+        repeat=options.repeat,
     )
 
 

@@ -29,7 +29,7 @@ def _three(value: float) -> str:
 
 
 def row(figure: Figure) -> list[str]:
-    """One line of a table; `ratio` is measured to target."""
+    """One line of a table; `ratio` is measured to target; several runs have their spread, too."""
     target, ratio, met = "-", "-", ""
     if figure.target is not None:
         target = ("<= " if figure.most else ">= ") + _three(figure.target)
@@ -38,6 +38,7 @@ def row(figure: Figure) -> list[str]:
     return [
         figure.text,
         _three(figure.value),
+        *([" to ".join(map(_three, figure.spread))] if figure.spread else []),
         figure.unit or "-",
         target,
         ratio,
@@ -48,14 +49,21 @@ def row(figure: Figure) -> list[str]:
 
 def lines(outcome: Outcome) -> list[str]:
     """The table of one scenario, and its faults."""
-    found = table(HEADER, [row(figure) for figure in outcome.figures])
+    several = any(figure.spread for figure in outcome.figures)
+    header = (*HEADER[:2], "least to most", *HEADER[2:]) if several else HEADER
+    found = table(header, [row(figure) for figure in outcome.figures])
     return [*found, *(f"\n**{fault}**" for fault in outcome.faults)]
 
 
 def whole(
-    outcomes: Sequence[Outcome], *, quick: bool, loads: Sequence[float], heading: Sequence[str]
+    outcomes: Sequence[Outcome],
+    *,
+    quick: bool,
+    loads: Sequence[float],
+    heading: Sequence[str],
+    runs: int = 1,
 ) -> str:
-    """The report; `loads`: the load average at the begin and after each scenario."""
+    """The report; `loads`: the load average at the begin and after each run of a scenario."""
     size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
     text = [
         *heading,
@@ -65,6 +73,7 @@ def whole(
         f":Load: {loads[0]:.1f} at the begin; after each part, which makes load itself: "
         + ", ".join(f"{load:.1f}" for load in loads[1:]),
         f":Sizes: {size}",
+        *([f":Runs: {runs} of each, in turn. Each figure is the median."] if runs > 1 else []),
     ]
     for outcome in outcomes:
         title = outcome.title[0].upper() + outcome.title[1:]

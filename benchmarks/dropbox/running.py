@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.contenders import BenchmarkError
 
 from . import report
-from .scenarios import Outcome
+from .scenarios import Outcome, of_runs
 
 
 def execute(
@@ -24,21 +24,23 @@ def execute(
     output: Path | None,
     results: Path,
     heading: Sequence[str],
+    repeat: int = 1,
 ) -> int:
     """Runs those of `only`, or all, each with a directory for its files.  Returns the exit code.
 
-    It writes the report to `output`, or after a whole run of full size to `results`.
+    With `repeat` each runs so many times, in turn, and the report has the medians.  It is
+    written to `output`, or after a whole run of full size to `results`.
     """
     if os.geteuid() == 0:
         sys.stderr.write("bench: a sandbox is not run by root: use make\n")
         return 1
     signal.signal(signal.SIGTERM, interrupted)
     loads = [os.getloadavg()[0]]
-    outcomes: list[Outcome] = []
+    runs: dict[str, list[Outcome]] = {}
     failed = []
     scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
     try:
-        for name, run in scenarios.items():
+        for name, run in list(scenarios.items()) * repeat:
             if only and name not in only:
                 continue
             try:
@@ -47,7 +49,7 @@ def execute(
                 failed.append(f"{name}: {error}")
                 sys.stderr.write(f"bench: {name}: {error}\n")
                 continue
-            outcomes.append(outcome)
+            runs.setdefault(name, []).append(outcome)
             sys.stdout.write("\n".join(["", outcome.title, *report.lines(outcome), ""]))
             sys.stdout.flush()
             loads.append(os.getloadavg()[0])
@@ -55,7 +57,8 @@ def execute(
         return 130
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    text = report.whole(outcomes, quick=quick, loads=loads, heading=heading)
+    outcomes = [of_runs(some) for some in runs.values()]
+    text = report.whole(outcomes, quick=quick, loads=loads, heading=heading, runs=repeat)
     sys.stdout.write("\n" + text)
     output = output or (None if quick or only or failed else results)
     if output is not None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+import statistics
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Figure:
     target: float | None = None  # None: nothing is promised
     most: bool = True  # whether the target is the most allowed; else the least
     existing: str = ""  # what is known of the existing DropBox
+    spread: tuple[float, float] | None = None  # least and most, if `value` is of several runs
 
     @property
     def met(self) -> bool:
@@ -57,6 +59,22 @@ class Outcome:
     title: str
     figures: list[Figure] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # files missing or doubled
+
+
+def of_runs(runs: Sequence[Outcome]) -> Outcome:
+    """What several runs of one scenario give: the median of each figure that most of them have."""
+    if len(runs) == 1:
+        return runs[0]
+    values: dict[str, list[float]] = {}
+    for figure in itertools.chain.from_iterable(run.figures for run in runs):
+        values.setdefault(figure.text, []).append(figure.value)
+    first = {f.text: f for run in reversed(runs) for f in run.figures}
+    figures = [
+        replace(first[text], value=statistics.median(some), spread=(min(some), max(some)))
+        for text, some in values.items()
+        if len(some) > len(runs) / 2
+    ]
+    return Outcome(runs[0].title, figures, [fault for run in runs for fault in run.faults])
 
 
 _number = itertools.count()

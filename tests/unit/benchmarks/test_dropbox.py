@@ -77,6 +77,29 @@ def test_the_report_tells_faults_and_names_neither_host_nor_path() -> None:
     assert os.uname().nodename not in text
 
 
+def test_several_runs_are_told_by_the_median_of_each_figure_and_its_spread() -> None:
+    runs = [
+        Outcome("2 files", [replace(MOST, value=value), *more], [f"fault {value:g}"])
+        for value, more in ((310.0, [LEAST]), (290.0, []), (200.0, [Figure("once", 1.0, "s")]))
+    ]
+    whole = scenarios.of_runs(runs)
+    assert [figure.text for figure in whole.figures] == [MOST.text]  # one run of three is no median
+    assert whole.figures[0] == replace(MOST, value=290.0, spread=(200.0, 310.0))
+    assert whole.figures[0].met
+    assert whole.faults == ["fault 310", "fault 290", "fault 200"]
+    text = report.whole([whole], quick=False, loads=[0.5], heading=report.HEADING, runs=3)
+    assert ":Runs: 3 of each" in text
+    (header,) = (line for line in text.splitlines() if line.startswith("figure"))
+    assert "least to most" in header
+    assert "200 to 310" in text
+
+
+def test_one_run_is_told_as_it_is() -> None:
+    outcome = Outcome("2 files", [MOST])
+    assert scenarios.of_runs([outcome]) is outcome
+    assert "least to most" not in "\n".join(report.lines(outcome))
+
+
 def test_files_are_tiffs_of_one_size_and_no_two_alike() -> None:
     one, other = scenarios.tiff(), scenarios.tiff()
     assert len(one) == len(other)
