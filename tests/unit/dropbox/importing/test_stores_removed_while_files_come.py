@@ -1,0 +1,170 @@
+"""A store is removed after its import, and at each of its calls to the disk something comes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omero_fs_plugin.dropbox.confine.trees import tree_stat
+from omero_fs_plugin.dropbox.importing.stores import content, remove_whole
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from tests.conftest import examples
+
+STORE = "a.ome.zarr"
+CHUNKS = (".zattrs", ".zgroup", "0/.zarray", "0/0/0", "0/0/1", "0/1/0")
+BESIDE = (".DS_Store", "0/._0", "0/0/@eaDir/0/thumbnail")
+CALLS = ("open", "scandir", "stat", "unlink", "rmdir")
+DIRECTORIES = ("", "0/", "0/0/", "0/1/", "0/2/", "labels/0/")
+
+
+class Meanwhile:
+    """Lets one act come right before the call number `at` of those that the removal makes.
+
+    An act that changes a file does not come between the last look at a file and its removal: no
+    system call removes a name only if it is still this file.
+    """
+
+    def __init__(self, at: int, act: Callable[[], None], *, changes: bool = False) -> None:
+        self._at, self._act, self._changes = at, act, changes
+        self.calls = 0
+        self._real = {name: getattr(os, name) for name in CALLS}
+
+    def __enter__(self) -> Meanwhile:
+        for name, real in self._real.items():
+            setattr(os, name, self._counted(real, removes=name == "unlink"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._put_back()
+
+    def _put_back(self) -> None:
+        for name, real in self._real.items():
+            setattr(os, name, real)
+
+    def _counted(self, real: Callable[..., Any], removes: bool) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._at and removes and self._changes:
+                self._at += 1
+            elif self.calls == self._at:
+                self._put_back()
+                try:
+                    self._act()
+                finally:
+                    self.__enter__()
+            return real(*arguments, **more)
+
+        return call
+
+
+class Dropped:
+    """A store as it was imported, below a user's directory of its own."""
+
+    _number = itertools.count()
+
+    def __init__(self, scratch: Path) -> None:
+        self.root = scratch / f"{next(self._number)}" / "amy"
+        self.store = self.root / STORE
+        for name in (*CHUNKS, *BESIDE):
+            self.write(name, name.encode())
+        path = f"{self.store}/"
+        stat = tree_stat(str(self.root), path)
+        assert stat is not None
+        self.fileset = Fileset(
+            id=1,
+            user="amy",
+            root=str(self.root),
+            path=path,
+            state=State.IMPORTING,
+            reason="",
+            origin="event",
+            attempts=1,
+            refusals=0,
+            verified=True,
+            server_fileset=9,
+            images=(7,),
+            created=1.0,
+            changed=1.0,
+            files=(Found(path, stat),),
+        )
+        self.sha1s = [content(self.fileset, "", lambda: False)]
+
+    def write(self, name: str, bytes_: bytes) -> None:
+        path = self.store / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes_)
+
+    def remove(self) -> None:
+        assert remove_whole(self.fileset, self.sha1s, linked=False, stopping=lambda: False) == ""
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("removed")
+
+
+@pytest.fixture(scope="module")
+def calls(scratch: Path) -> int:
+    """How many calls a removal makes that nobody disturbs."""
+    dropped = Dropped(scratch)
+    with Meanwhile(-1, lambda: None) as counted:
+        dropped.remove()
+    assert not dropped.store.exists()
+    assert dropped.root.is_dir()
+    return counted.calls
+
+
+def acts(dropped: Dropped) -> Iterator[tuple[dict[str, bytes], Callable[[], None]]]:
+    """What each act makes of some files, and the act; first those that make new ones."""
+    for directory in DIRECTORIES:
+        name = f"{directory}late"
+        fork = f"{directory}._late"
+
+        def with_fork(name: str = name, fork: str = fork) -> None:
+            dropped.write(fork, b"fork")
+            dropped.write(name, b"new")
+
+        yield {name: b"new", fork: b"fork"}, with_fork
+    for name in CHUNKS:
+
+        def written(name: str = name) -> None:
+            dropped.write(name, b"other bytes")
+
+        def exchanged(name: str = name) -> None:
+            dropped.write(f"{name}.part", b"o" * len(name))
+            (dropped.store / f"{name}.part").rename(dropped.store / name)
+
+        yield {name: b"other bytes"}, written
+        yield {name: b"o" * len(name)}, exchanged
+
+
+@given(data=st.data())
+@settings(max_examples=examples(150))
+def test_what_comes_meanwhile_stays(scratch: Path, calls: int, data: st.DataObject) -> None:
+    dropped = Dropped(scratch)
+    stays, act = data.draw(st.sampled_from(list(acts(dropped))), "act")
+    at = data.draw(st.integers(1, calls), "at")
+    with Meanwhile(at, act, changes=not stays.keys().isdisjoint(CHUNKS)):
+        dropped.remove()
+    for name, bytes_ in stays.items():
+        assert (dropped.store / name).read_bytes() == bytes_, name
+
+
+def test_at_each_call_each_new_file_stays(scratch: Path, calls: int) -> None:
+    number = len(DIRECTORIES)
+    for at in range(1, calls + 1):
+        for which in range(number):
+            dropped = Dropped(scratch)
+            stays, act = next(itertools.islice(acts(dropped), which, None))
+            with Meanwhile(at, act):
+                dropped.remove()
+            for name, bytes_ in stays.items():
+                assert (dropped.store / name).read_bytes() == bytes_, (at, name)
