@@ -123,12 +123,14 @@ class Move(Workload):
     """A whole tree by one rename: the kernel gives one event for all its files."""
 
     DIRECTORIES = 20
+    RESTS = 1.0  # s; who moves a tree has written it before, and not just now
 
     def prepare(self, root: Path, beside: Path, count: int) -> None:
         tree = beside / "tree"
         make_directories(tree, self.DIRECTORIES)
         for path in names(tree, count, directories=self.DIRECTORIES):
             write(path)
+        time.sleep(self.RESTS)
 
     def run(self, root: Path, beside: Path, count: int) -> Expected:
         (beside / "tree").rename(root / "tree")
