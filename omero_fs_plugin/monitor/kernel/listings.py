@@ -94,7 +94,7 @@ def sorted_out(
     names: list[tuple[bytes, Entry]] = []
     files: dict[bytes, Identity] = {}
     unseen: list[bytes] = []
-    regular = stat_module.S_IFREG
+    regular, file = stat_module.S_IFREG, Kind.FILE
     as_known = None if known is None else known.get
     for name, stat in found:
         if stat is None:
@@ -105,7 +105,10 @@ def sorted_out(
             identity = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
             if as_known is None or as_known(name) == identity:
                 files[name] = identity
-                continue
+            else:
+                quiet = now - stat.st_ctime
+                names.append((name, Entry(file, identity, stat.st_nlink, max(quiet, 0.0))))
+            continue
         entry = entry_of(stat, now)
         if device is not None and entry.kind is Kind.DIRECTORY and stat.st_dev != device:
             entry = entry._replace(mounted=True)

@@ -179,6 +179,14 @@ class Arrivals:
         """
         known = directory.files.get(name)
         arrival = directory.arrivals.get(name)
+        new = arrival is None and (known is None or known == MAYBE)
+        settled = entry.quiet >= patience or entry.kind is Kind.OTHER or entry.links > 1
+        if new and settled and at_once:
+            # Nearly each file of a tree that was moved in is such a one.
+            path, identity, doubted = directory.join(name), to_keep(entry), known == MAYBE
+            self._tell(Tell(EventType.CREATE, path, False, identity, doubted))
+            directory.files[name] = entry.identity
+            return True
         asks = self._asks_kernel(directory, patience)
         hold = min(patience, self._timing.hold) if asks else patience
         if arrival is not None:
@@ -187,13 +195,7 @@ class Arrivals:
                 arrival.bound = patience
                 self._set_due(arrival, now + hold)
                 self._meet(arrival, asks=asks)
-        elif known is None or known == MAYBE:
-            settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
-            if settled and at_once:
-                path, identity, doubted = directory.join(name), to_keep(entry), known == MAYBE
-                self._tell(Tell(EventType.CREATE, path, identity=identity, doubted=doubted))
-                directory.files[name] = entry.identity
-                return True
+        elif new:
             wait = 0.0 if settled else max(0.0, hold - entry.quiet)
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
             added.seen = entry.identity

@@ -222,10 +222,15 @@ class Comparison(ABC):
         same = listing.files  # as they are known, or nothing is
         if known is None:
             self._begin_with(directory, same)
+        passes, path, known_directories = self._filter.file, directory.path, directory.subdirs
         for name, entry in listing.names:
-            if self._passes(directory, name, entry):
+            at_once = told < AT_ONCE
+            if entry.kind is Kind.FILE and name not in known_directories:  # nearly always
+                if passes(path, name):
+                    there.add(name)
+                    told += self._found_file(directory, name, entry, silent, now, at_once=at_once)
+            elif self._passes(directory, name, entry):
                 there.add(name)
-                at_once = told < AT_ONCE
                 told += self._found(directory, name, entry, silent, now, deep=deep, at_once=at_once)
         subdirs, files = directory.subdirs, directory.files
         gone = [name for name in subdirs if name not in there] if subdirs else ()
