@@ -33,6 +33,9 @@ _LISTING = 0.5
 # A rescan waits so long (s) until nothing else waits to be scanned.  Somebody who makes directories
 # without end would keep it from beginning, and others' events may be lost too.
 _RESCAN_LATEST = 5.0
+# While more events are lost, a rescan waits as long as the one before took, so that half of the
+# time is left; up to this (s).
+LONGEST_OVERFLOW = 0.5
 
 
 class Tracker(Comparison):
@@ -43,6 +46,8 @@ class Tracker(Comparison):
     """
 
     _rescan_at = math.inf
+    _rescan_began = math.inf  # the rescan that is under way
+    _rescan_took = 0.0  # s; the last one, since events are lost
     _rescanning = False  # the client was told that events were lost
     _agree_at = math.inf  # when the client can be told that no events are missing now
     _away = False  # the client was told that the root is unreachable
@@ -81,6 +86,7 @@ class Tracker(Comparison):
         self._release()
         self._rescan_at = self._agree_at = self._check_at = self._listing_at = math.inf
         self._below_at = -math.inf
+        self._rescan_began, self._rescan_took = math.inf, 0.0
         self._rescanning = False
         self.reachable = False
 
@@ -190,7 +196,8 @@ class Tracker(Comparison):
         self._rescanning = True
         self._agree_at = math.inf
         if self._rescan_at == math.inf:
-            self._rescan_at = now + self._timing.overflow
+            took = min(self._rescan_took, LONGEST_OVERFLOW)
+            self._rescan_at = now + max(self._timing.overflow, took)
 
     def _self_event(self, directory: Directory, mask: int, now: float) -> None:
         if mask & raw.IN_IGNORED:
@@ -283,7 +290,7 @@ class Tracker(Comparison):
         if self._rescan_at <= now and (
             not self._scans.waits(OWN) or self._rescan_at + _RESCAN_LATEST <= now
         ):
-            self._rescan()
+            self._rescan(now)
         if self._watches.poll_at <= now:
             for directory in self._watches.begin_round(now):
                 self._queue(directory, deep=False)
@@ -291,7 +298,7 @@ class Tracker(Comparison):
             self._scan_next(now, below=below)
         elif self._agree_at <= now:
             self._agree_at = math.inf
-            self._rescanning = False
+            self._rescanning, self._rescan_took = False, 0.0
             self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
         waited = self._disk.waited - waited
         if waited:
@@ -345,14 +352,17 @@ class Tracker(Comparison):
         if self._scans.waits(lane):
             return
         self._watches.end_round(lane, now)
+        if not self._scans and self._rescan_began <= now:
+            self._rescan_took, self._rescan_began = now - self._rescan_began, math.inf
         waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
         if waits and not self._scans:
             # By then the files that it met were silent for long enough to be told.
             longest = self._timing.silence if self.polled() else self._timing.found
             self._agree_at = now + 2 * longest
 
-    def _rescan(self) -> None:
+    def _rescan(self, now: float) -> None:
         self._rescan_at = self._agree_at = math.inf
+        self._rescan_began = now
         self._rescanning = True
         self._again.update(self._long)  # events were lost since their listings began
         self._queue(self.root)
@@ -409,7 +419,7 @@ class Tracker(Comparison):
             self._tell(Notice.REACHABLE.tell(self.root.path, "it is back, a rescan follows"))
         if not self.reachable or (before is not None and before != self.root.descriptor):
             self.reachable = True
-            self._rescan()
+            self._rescan(now)
         elif before != self.root.descriptor:
             self._queue(self.root)  # it was polled before, and is watched now
 

@@ -22,6 +22,7 @@ from omero_fs_plugin.monitor.telling import gathering, outbox
 from omero_fs_plugin.monitor.telling.keeper import EVERY
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.racy import CONFIRM_ALONE
+from omero_fs_plugin.monitor.tracking.tracker import LONGEST_OVERFLOW
 from tests import CHECKOUT
 
 from .test_restart import Process
@@ -158,6 +159,7 @@ def test_its_numbers() -> None:
         f"been over for {3 * gathering.SPAN:g} s",
         f"told just before: the last {CONFIRM_ALONE + EVERY:g} s, and",
         f"within {timing.overflow:g} s",
+        f"as the last one took, at most {LONGEST_OVERFLOW:g} s",
         f"``omero.fs.pollInterval``          {timing.poll:g} s",
         f"within {servants.NOTIFY_TIMEOUT_MS / 1000:g} s",
         f"after {outbox.FIRST_RETRY:g} s",

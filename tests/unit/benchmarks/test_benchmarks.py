@@ -154,6 +154,14 @@ def test_a_million_files_have_goals_of_their_own(standing: Standing, goal: str) 
     assert "Watching 20 files in 1 directories" in text
 
 
+@pytest.mark.parametrize(("start", "met"), [(1.2, "yes"), (1.3, "NO")])
+def test_a_start_grows_as_the_walk_does(start: float, met: str) -> None:
+    small, large = (replace(STANDING, walk=1.0, start=s) for s in (1.0, start))
+    results = Results(standing={report.OURS: [small]}, million=[large])
+    text = "million: the start has grown as os.walk has, within 1.25 times"
+    assert [text, f"{start:.2f}", met] in report.goals(results)
+
+
 @pytest.mark.parametrize(("p99", "met"), [(5.0, "yes"), (5.1, "NO")])
 def test_nobody_waits_longer_than_with_others(p99: float, met: str) -> None:
     theirs = [replace(GOOD, p99=5.0)]

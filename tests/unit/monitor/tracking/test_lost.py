@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.notices import Notice
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.tracker import LONGEST_OVERFLOW
 
 from .fake_disk import FakeDisk, Watched, p
 
@@ -29,6 +33,26 @@ def test_an_overflow_is_said_and_answered_by_a_rescan() -> None:
         ("Delete", "gone"),
         ("Modify", "changed"),
     ]
+
+
+def test_while_events_are_lost_a_rescan_waits_as_long_as_the_one_before_took() -> None:
+    watched = Watched()
+    disk, tracker = watched.disk, watched.tracker
+    disk.mkdirs(p("d"))
+    watched.wait(1)
+    first, taken, longest = Timing().overflow, 0.3, LONGEST_OVERFLOW
+    for waits, takes in ((first, taken), (taken, 10 * longest), (longest, 0.0), (first, 0.0)):
+        tracker.overflowed(disk.now)
+        assert tracker.due() == pytest.approx(disk.now + waits)
+        disk.now += waits
+        tracker.step(disk.now)  # it begins
+        disk.now += takes
+        while tracker.scanning:
+            tracker.step(disk.now)
+    watched.wait(5)
+    assert watched.take()[-1] == ("System", Notice.RESCANNED.value)
+    tracker.overflowed(disk.now)
+    assert tracker.due() == pytest.approx(disk.now + first)
 
 
 def test_a_file_replaced_unseen_behind_a_changed_time() -> None:
