@@ -61,9 +61,13 @@ def whole(
     quick: bool,
     loads: Sequence[float],
     heading: Sequence[str],
-    runs: int = 1,
+    runs: Sequence[int] = (),
 ) -> str:
-    """The report; `loads`: the load average at the begin and after each run of a scenario."""
+    """The report.
+
+    `loads`: the load average at the begin and after each run of a scenario.  `runs`: the number of
+    runs of each scenario, if there are several.
+    """
     size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
     text = [
         *heading,
@@ -73,8 +77,10 @@ def whole(
         f":Load: {loads[0]:.1f} at the begin; after each part, which makes load itself: "
         + ", ".join(f"{load:.1f}" for load in loads[1:]),
         f":Sizes: {size}",
-        *([f":Runs: {runs} of each, in turn. Each figure is the median."] if runs > 1 else []),
     ]
+    if max(runs, default=1) > 1:
+        numbers = f"{runs[0]} of each" if len(set(runs)) == 1 else ", ".join(map(str, runs))
+        text.append(f":Runs: {numbers}, in turn. Each figure is the median.")
     for outcome in outcomes:
         title = outcome.title[0].upper() + outcome.title[1:]
         text += ["", "", title, "-" * len(title), "", *lines(outcome)]

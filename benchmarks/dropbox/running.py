@@ -58,7 +58,9 @@ def execute(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     outcomes = [of_runs(some) for some in runs.values()]
-    text = report.whole(outcomes, quick=quick, loads=loads, heading=heading, runs=repeat)
+    done = [len(some) for some in runs.values()]
+    text = report.whole(outcomes, quick=quick, loads=loads, heading=heading, runs=done)
+    text += "".join(f"\n**{error}**\n" for error in failed)
     sys.stdout.write("\n" + text)
     output = output or (None if quick or only or failed else results)
     if output is not None:

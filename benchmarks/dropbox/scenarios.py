@@ -62,7 +62,10 @@ class Outcome:
 
 
 def of_runs(runs: Sequence[Outcome]) -> Outcome:
-    """What several runs of one scenario give: the median of each figure that most of them have."""
+    """What several runs of one scenario give: the median of each figure.
+
+    One without a target is left out unless most runs have it, as a function of a profile may not.
+    """
     if len(runs) == 1:
         return runs[0]
     values: dict[str, list[float]] = {}
@@ -72,7 +75,7 @@ def of_runs(runs: Sequence[Outcome]) -> Outcome:
     figures = [
         replace(first[text], value=statistics.median(some), spread=(min(some), max(some)))
         for text, some in values.items()
-        if len(some) > len(runs) / 2
+        if first[text].target is not None or len(some) > len(runs) / 2
     ]
     return Outcome(runs[0].title, figures, [fault for run in runs for fault in run.faults])
 
@@ -153,6 +156,8 @@ def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
         grid.wait("all imported", lambda n: n.get("imported", 0) >= count, patience=STALLED)
         _once(outcome, grid, count)
         late = [one - quiet for one in history.begun_after(closed, history.times(grid.journal))]
+    if min(late) < 0:
+        outcome.faults.append(f"{outcome.title}: one was imported {-min(late):.3f} s too early")
     text = "close to import start, beyond the quiet period, "
     outcome.figures += [
         Figure(text + "p50", quantile(late, 0.5), "s"),
@@ -286,6 +291,17 @@ def rescan(scratch: Path, count: int) -> Outcome:
     sys.stdout.write(f"  making {count:,} files and their journal\n")
     sys.stdout.flush()
     place = scratch / "known"
+    try:
+        return _rescanned(place, scratch, outcome, count, empty)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _rescanned(place: Path, scratch: Path, outcome: Outcome, count: int, empty: int) -> Outcome:
+    """The figures of `rescan`, with the tree and the journal at `place`.
+
+    `empty`: bytes that a DropBox had at most which knows no file.
+    """
     journal = place / "journal.sqlite"
     known.make(journal, place / "in" / "amy", count)
     before = history.everything(journal)
@@ -309,7 +325,6 @@ def rescan(scratch: Path, count: int) -> Outcome:
             outcome.faults.append(f"{outcome.title}: the journal changed")
         if any(files != count for files, _ in told):
             outcome.faults.append(f"{outcome.title}: rescans met {[files for files, _ in told]}")
-    shutil.rmtree(place)
     status = f"`omero fs status` {'after' if first else 'while'}"
     # Beside other programs the time says little, and CPU the same as without them.
     beyond = max(answered.cpu - version.cpu, 0.0)

@@ -106,8 +106,8 @@ def sorted_out(
             if as_known is None or as_known(name) == identity:
                 files[name] = identity
             else:
-                quiet = now - stat.st_ctime
-                names.append((name, Entry(file, identity, stat.st_nlink, max(quiet, 0.0))))
+                quiet = max(now - stat.st_ctime, 0.0) if now else 0.0
+                names.append((name, Entry(file, identity, stat.st_nlink, quiet)))
             continue
         entry = entry_of(stat, now)
         if device is not None and entry.kind is Kind.DIRECTORY and stat.st_dev != device:
@@ -120,5 +120,6 @@ def entry_of(found: os.stat_result, now: float) -> Entry:
     """The Entry of a stat.  `now` is 0 if the clock that stamped the file is not known."""
     kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), Kind.OTHER)
     identity = (found.st_ino, found.st_size, found.st_mtime_ns)
-    quiet = now - found.st_ctime
-    return Entry(kind, identity, found.st_nlink, quiet if quiet > 0.0 else 0.0)
+    # Where the clock is not known, a time before 1970 is no silence either.
+    quiet = max(now - found.st_ctime, 0.0) if now else 0.0
+    return Entry(kind, identity, found.st_nlink, quiet)

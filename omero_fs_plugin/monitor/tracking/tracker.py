@@ -33,8 +33,8 @@ _LISTING = 0.5
 # A rescan waits so long (s) until nothing else waits to be scanned.  Somebody who makes directories
 # without end would keep it from beginning, and others' events may be lost too.
 _RESCAN_LATEST = 5.0
-# While more events are lost, a rescan waits as long as the one before took, so that half of the
-# time is left; up to this (s).
+# While events are lost all the time, a rescan comes as long after the last one as that took, and at
+# most so long (s): there are other things to do.
 LONGEST_OVERFLOW = 0.5
 
 
@@ -46,8 +46,9 @@ class Tracker(Comparison):
     """
 
     _rescan_at = math.inf
-    _rescan_began = math.inf  # the rescan that is under way
-    _rescan_took = 0.0  # s; the last one, since events are lost
+    _rescan_began = math.inf  # the one under way on the root's own file system
+    _rescan_ending = False  # it is over; how long it took is known at the next step
+    _rescan_rest = 0.0  # s after it; 0: no events are missing
     _rescanning = False  # the client was told that events were lost
     _agree_at = math.inf  # when the client can be told that no events are missing now
     _away = False  # the client was told that the root is unreachable
@@ -84,9 +85,9 @@ class Tracker(Comparison):
         is told as modified.
         """
         self._release()
-        self._rescan_at = self._agree_at = self._check_at = self._listing_at = math.inf
+        self._check_at = math.inf
         self._below_at = -math.inf
-        self._rescan_began, self._rescan_took = math.inf, 0.0
+        self._wait_for_nothing()
         self._rescanning = False
         self.reachable = False
 
@@ -195,9 +196,9 @@ class Tracker(Comparison):
             self._tell(Notice.OVERFLOW.tell(self.root.path, "events were lost, a rescan follows"))
         self._rescanning = True
         self._agree_at = math.inf
+        self._end_rescan(now)
         if self._rescan_at == math.inf:
-            took = min(self._rescan_took, LONGEST_OVERFLOW)
-            self._rescan_at = now + max(self._timing.overflow, took)
+            self._rescan_at = now + max(self._timing.overflow, self._rescan_rest)
 
     def _self_event(self, directory: Directory, mask: int, now: float) -> None:
         if mask & raw.IN_IGNORED:
@@ -264,6 +265,10 @@ class Tracker(Comparison):
 
     def due(self) -> float:
         """When `step` has something to do next; inf if not before something happens."""
+        if self._rescan_ending:
+            return -math.inf
+        if not self.reachable:
+            return min(self._arrivals.due(), self._check_at, self._late_due())
         if not self._scans:  # nearly always, and this is asked for each event
             scans = self._agree_at
         elif self._scans.waits(OWN):
@@ -280,6 +285,7 @@ class Tracker(Comparison):
         What the file systems below the root keep us waiting for, they rest afterwards.
         """
         waited, below = self._disk.waited, now >= self._below_at
+        self._end_rescan(now)
         self._arrivals.step(now, below=below, scanning=bool(self._scans))
         self._mind_late(now)
         if self._check_at <= now:
@@ -298,7 +304,7 @@ class Tracker(Comparison):
             self._scan_next(now, below=below)
         elif self._agree_at <= now:
             self._agree_at = math.inf
-            self._rescanning, self._rescan_took = False, 0.0
+            self._rescanning, self._rescan_rest = False, 0.0
             self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
         waited = self._disk.waited - waited
         if waited:
@@ -352,8 +358,8 @@ class Tracker(Comparison):
         if self._scans.waits(lane):
             return
         self._watches.end_round(lane, now)
-        if not self._scans and self._rescan_began <= now:
-            self._rescan_took, self._rescan_began = now - self._rescan_began, math.inf
+        if lane == OWN and self._rescan_began != math.inf:
+            self._rescan_ending = True
         waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
         if waits and not self._scans:
             # By then the files that it met were silent for long enough to be told.
@@ -362,10 +368,22 @@ class Tracker(Comparison):
 
     def _rescan(self, now: float) -> None:
         self._rescan_at = self._agree_at = math.inf
-        self._rescan_began = now
+        self._rescan_began, self._rescan_ending = now, False
         self._rescanning = True
         self._again.update(self._long)  # events were lost since their listings began
         self._queue(self.root)
+
+    def _end_rescan(self, now: float) -> None:
+        """If one is over, notes how long it took, and has the next one wait for as long."""
+        if self._rescan_ending:
+            self._rescan_rest = min(now - self._rescan_began, LONGEST_OVERFLOW)
+            self._rescan_ending, self._rescan_began = False, math.inf
+            if self._rescan_at != math.inf:  # events were lost while it was under way
+                self._rescan_at = max(self._rescan_at, now + self._rescan_rest)
+
+    def _wait_for_nothing(self) -> None:
+        self._rescan_at = self._agree_at = self._listing_at = self._rescan_began = math.inf
+        self._rescan_ending, self._rescan_rest = False, 0.0
 
     # File systems below the root that do not answer ---------------------------
 
@@ -442,5 +460,6 @@ class Tracker(Comparison):
                 self._tell(Notice.UNREACHABLE.tell(self.root.path, reason))
         self.reachable = False
         self._release()
+        self._wait_for_nothing()  # a rescan begins when it is back
         for directory in self.root.tree():
             directory.unmounted = False  # this is looked at again when the root is back

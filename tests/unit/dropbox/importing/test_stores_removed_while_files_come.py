@@ -1,9 +1,11 @@
-"""A store is removed after its import, and at each of its calls to the disk something comes."""
+"""A store is removed after its import, and before each call to the disk something comes."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from omero_fs_plugin.dropbox.importing.stores import content, remove_whole
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from tests.conftest import examples
+from tests.memory import MEMORY
 
 STORE = "a.ome.zarr"
 CHUNKS = (".zattrs", ".zgroup", "0/.zarray", "0/0/0", "0/0/1", "0/1/0")
@@ -35,6 +38,7 @@ class Meanwhile:
     def __init__(self, at: int, act: Callable[[], None], *, changes: bool = False) -> None:
         self._at, self._act, self._changes = at, act, changes
         self.calls = 0
+        self._thread = threading.get_ident()
         self._real = {name: getattr(os, name) for name in CALLS}
 
     def __enter__(self) -> Meanwhile:
@@ -51,6 +55,8 @@ class Meanwhile:
 
     def _counted(self, real: Callable[..., Any], removes: bool) -> Callable[..., Any]:
         def call(*arguments: Any, **more: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return real(*arguments, **more)
             self.calls += 1
             if self.calls == self._at and removes and self._changes:
                 self._at += 1
@@ -107,8 +113,9 @@ class Dropped:
 
 
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("removed")
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="module")
@@ -146,25 +153,27 @@ def acts(dropped: Dropped) -> Iterator[tuple[dict[str, bytes], Callable[[], None
         yield {name: b"o" * len(name)}, exchanged
 
 
-@given(data=st.data())
-@settings(max_examples=examples(150))
-def test_what_comes_meanwhile_stays(scratch: Path, calls: int, data: st.DataObject) -> None:
-    dropped = Dropped(scratch)
-    stays, act = data.draw(st.sampled_from(list(acts(dropped))), "act")
-    at = data.draw(st.integers(1, calls), "at")
+def _come(dropped: Dropped, at: int, stays: dict[str, bytes], act: Callable[[], None]) -> None:
     with Meanwhile(at, act, changes=not stays.keys().isdisjoint(CHUNKS)):
         dropped.remove()
     for name, bytes_ in stays.items():
-        assert (dropped.store / name).read_bytes() == bytes_, name
+        assert (dropped.store / name).read_bytes() == bytes_, (at, name)
 
 
-def test_at_each_call_each_new_file_stays(scratch: Path, calls: int) -> None:
-    number = len(DIRECTORIES)
-    for at in range(1, calls + 1):
-        for which in range(number):
-            dropped = Dropped(scratch)
-            stays, act = next(itertools.islice(acts(dropped), which, None))
-            with Meanwhile(at, act):
-                dropped.remove()
-            for name, bytes_ in stays.items():
-                assert (dropped.store / name).read_bytes() == bytes_, (at, name)
+@given(data=st.data())
+@settings(max_examples=examples(100))
+def test_what_comes_meanwhile_stays(scratch: Path, calls: int, data: st.DataObject) -> None:
+    dropped = Dropped(scratch)
+    stays, act = data.draw(st.sampled_from(list(acts(dropped))), "act")
+    _come(dropped, data.draw(st.integers(1, calls), "at"), stays, act)
+
+
+def test_at_each_call_each_new_file_and_each_kind_of_change_stays(
+    scratch: Path, calls: int
+) -> None:
+    last = len(DIRECTORIES) + 2 * len(CHUNKS)
+    for at, which in itertools.product(
+        range(1, calls + 1), (*range(len(DIRECTORIES)), last - 2, last - 1)
+    ):
+        dropped = Dropped(scratch)
+        _come(dropped, at, *next(itertools.islice(acts(dropped), which, None)))

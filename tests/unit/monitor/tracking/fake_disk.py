@@ -24,6 +24,7 @@ from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
 ROOT = b"/data/root"
+MOST_STEPS = 10_000  # at one time
 
 CREATE, MODIFY, DELETE, SYSTEM = (
     EventType.CREATE,
@@ -403,7 +404,10 @@ class Watched:
         """Time passes; everything due is done when it is due."""
         until = self.disk.now + seconds
         self.feed()
+        steps = 0
         while (due := self.tracker.due()) <= until:
+            steps = 0 if due > self.disk.now else steps + 1
+            assert steps < MOST_STEPS, "something is due for ever: the thread would never rest"
             self.disk.now = max(self.disk.now, due)
             self.tracker.step(self.disk.now)
             self.feed()

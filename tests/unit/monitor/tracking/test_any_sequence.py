@@ -11,6 +11,7 @@ from tests.conftest import examples
 
 from .fake_disk import CREATE, DELETE, MODIFY, ROOT, SYSTEM, Dentry, FakeDisk, Watched
 
+AWAY = b"/data/away"  # where the root is while its path leads nowhere
 NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"d.new", b"\xff\xfe"])
 
 
@@ -57,12 +58,14 @@ class AnySequence(RuleBasedStateMachine):
         self.watched.told.clear()
 
     def directory(self, data: st.DataObject) -> bytes:
-        inside = [ROOT, *self.disk.below(ROOT, Kind.DIRECTORY)]
+        root = ROOT if self.disk.find(ROOT) else AWAY
+        inside = [root, *self.disk.below(root, Kind.DIRECTORY)]
         outside = [b"/data/outside", *self.disk.below(b"/data/outside", Kind.DIRECTORY)]
         return data.draw(st.sampled_from(sorted(inside + outside)))
 
     def file(self, data: st.DataObject) -> bytes | None:
-        everywhere = {**self.disk.below(ROOT), **self.disk.below(b"/data/outside")}
+        tops = (ROOT, AWAY, b"/data/outside")
+        everywhere = {p: i for top in tops for p, i in self.disk.below(top).items()}
         return data.draw(st.sampled_from(sorted(everywhere))) if everywhere else None
 
     @rule(calm=st.booleans())
@@ -124,7 +127,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(data=st.data())
     def rmtree(self, data: st.DataObject) -> None:
         path = self.directory(data)
-        if path not in (ROOT, b"/data/outside") and not self.mounted(path):
+        if path not in (ROOT, AWAY, b"/data/outside") and not self.mounted(path):
             self.disk.rmtree(path)
 
     @rule(data=st.data(), name=NAMES)
@@ -143,7 +146,7 @@ class AnySequence(RuleBasedStateMachine):
     def rename_directory(self, data: st.DataObject, name: bytes) -> None:
         source = self.directory(data)
         target = self.directory(data) + b"/" + name
-        fixed = source in (ROOT, b"/data/outside") or self.mounted(source)
+        fixed = source in (ROOT, AWAY, b"/data/outside") or self.mounted(source)
         if not fixed and not target.startswith(source + b"/") and self.disk.find(target) is None:
             self.disk.rename(source, target)
 
@@ -161,6 +164,24 @@ class AnySequence(RuleBasedStateMachine):
     @rule()
     def answer(self) -> None:
         self.disk.hung.clear()
+
+    @precondition(lambda self: self.disk.find(ROOT))
+    @rule(until_seen=st.booleans())
+    def root_goes(self, until_seen: bool) -> None:
+        if not self.disk.points:
+            self.disk.rename(ROOT, AWAY)
+            if until_seen:
+                self.watched.wait(3)
+                self.read()
+
+    @precondition(lambda self: not self.disk.find(ROOT))
+    @rule()
+    def root_comes_back(self) -> None:
+        self.disk.rename(AWAY, ROOT)
+
+    @rule()
+    def loss(self) -> None:
+        self.watched.tracker.overflowed(self.disk.now)
 
     @rule(most=st.integers(1, 8), seconds=st.sampled_from([0.001, 0.03, 0.2, 0.6]))
     def some_work(self, most: int, seconds: float) -> None:
@@ -191,12 +212,18 @@ class AnySequence(RuleBasedStateMachine):
         self.watched.tracker.untell(tells[heard:])
         self.watched.tracker.open(self.disk, self.disk.now, known=True)
 
-    @rule()
-    def quiet_at_last(self) -> None:
+    def all_is_well(self) -> None:
+        """Nobody writes, every file system answers, and the root is there."""
         for writer in self.writers:
             self.disk.close(writer)
         self.writers.clear()
         self.disk.hung.clear()
+        if not self.disk.find(ROOT):
+            self.root_comes_back()
+
+    @rule()
+    def quiet_at_last(self) -> None:
+        self.all_is_well()
         for _ in range(60):
             self.watched.wait(1)
             self.read()

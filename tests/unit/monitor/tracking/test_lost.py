@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from omero_fs_plugin.monitor.kernel import raw
@@ -9,7 +11,7 @@ from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tracker import LONGEST_OVERFLOW
 
-from .fake_disk import FakeDisk, Watched, p
+from .fake_disk import ROOT, FakeDisk, Watched, p
 
 
 def test_an_overflow_is_said_and_answered_by_a_rescan() -> None:
@@ -35,24 +37,68 @@ def test_an_overflow_is_said_and_answered_by_a_rescan() -> None:
     ]
 
 
-def test_while_events_are_lost_a_rescan_waits_as_long_as_the_one_before_took() -> None:
+def _rescan(watched: Watched, takes: float, *, lost: bool = False) -> None:
+    """The next one begins when it is due, and its last directory takes so long (s)."""
+    disk, tracker = watched.disk, watched.tracker
+    disk.now = tracker.due()
+    tracker.step(disk.now)
+    if lost:
+        tracker.overflowed(disk.now)
+    while tracker.scanning:
+        tracker.step(disk.now)
+    disk.now += takes
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["flat", "with a directory"])
+def test_while_events_are_lost_there_is_a_pause_as_long_as_the_last_rescan(below: bool) -> None:
+    watched = Watched()
+    disk, tracker = watched.disk, watched.tracker
+    tracker._check_at = math.inf  # nothing else is due
+    if below:
+        disk.mkdirs(p("d"))
+        watched.wait(1)
+    first, taken, longest = Timing().overflow, 0.3, LONGEST_OVERFLOW
+    for waits, takes in ((first, taken), (taken, longest + 0.1), (longest, 0.0), (first, taken)):
+        tracker.overflowed(disk.now)
+        assert tracker.due() == pytest.approx(disk.now + waits)
+        _rescan(watched, takes)
+    watched.wait(1.5)
+    assert watched.take()[-1] == ("System", Notice.RESCANNED.value)
+    tracker.overflowed(disk.now)
+    assert tracker.due() == pytest.approx(disk.now + first)  # it is another time
+
+
+def test_if_events_are_lost_during_a_rescan_the_pause_begins_at_its_end() -> None:
     watched = Watched()
     disk, tracker = watched.disk, watched.tracker
     disk.mkdirs(p("d"))
     watched.wait(1)
-    first, taken, longest = Timing().overflow, 0.3, LONGEST_OVERFLOW
-    for waits, takes in ((first, taken), (taken, 10 * longest), (longest, 0.0), (first, 0.0)):
-        tracker.overflowed(disk.now)
-        assert tracker.due() == pytest.approx(disk.now + waits)
-        disk.now += waits
-        tracker.step(disk.now)  # it begins
-        disk.now += takes
-        while tracker.scanning:
-            tracker.step(disk.now)
-    watched.wait(5)
-    assert watched.take()[-1] == ("System", Notice.RESCANNED.value)
     tracker.overflowed(disk.now)
-    assert tracker.due() == pytest.approx(disk.now + first)
+    _rescan(watched, 0.2, lost=True)
+    tracker.step(disk.now)
+    assert tracker.due() == pytest.approx(disk.now + 0.2)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.04, 0.5], ids=["at once", "before", "after its rescan"])
+def test_a_root_that_is_lost_after_an_overflow_keeps_nobody_busy(after: float) -> None:
+    """What was due before waits until the root is back: else the thread would never rest."""
+    watched = Watched()
+    disk, tracker = watched.disk, watched.tracker
+    disk.put(p("a"))
+    watched.wait(1)
+    tracker.overflowed(disk.now)
+    watched.wait(after)
+    disk.rmtree(ROOT)
+    watched.wait(Timing().check + 0.1)
+    for _ in range(20):
+        tracker.step(disk.now)
+        assert tracker.due() > disk.now
+        disk.now = tracker.due()
+    watched.take()
+    disk.mkdirs(ROOT)
+    disk.put(p("b"))
+    watched.wait(20)
+    assert watched.take()[-1] == ("System", Notice.RESCANNED.value)
 
 
 def test_a_file_replaced_unseen_behind_a_changed_time() -> None:

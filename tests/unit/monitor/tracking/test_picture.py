@@ -409,10 +409,7 @@ class KilledAtAnyTime(sequences.AnySequence):
 
     @rule()
     def quiet_at_last(self) -> None:
-        for writer in self.writers:
-            self.disk.close(writer)
-        self.writers.clear()
-        self.disk.hung.clear()
+        self.all_is_well()
         for _ in range(60):
             # Long enough for a round of polling that an answer lost in its
             # midst stretched to a minute: such a round is followed by a rest.
