@@ -77,9 +77,9 @@ test-packages:
 
 test: test-packages lint
 	@$(MAKE) --no-print-directory -j 2 types compiled
-	$(RUN) pytest -n 6 -m 'not long' $(PYTEST_ARGS)
+	$(RUN) pytest -n 8 -m 'not long' $(PYTEST_ARGS)
 
-# pytest rewrites each module of the tests when it is read first; six processes would each do it.
+# pytest rewrites each module of the tests when it is read first; eight processes would each do it.
 compiled:
 	@$(RUN) pytest --collect-only -q $(PYTEST_ARGS) >/dev/null 2>&1 || :
 
