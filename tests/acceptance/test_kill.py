@@ -109,7 +109,10 @@ def test_dropbox_told_to_end_while_it_imports(dropbox: DropBox) -> None:
     dropbox.assert_once(*paths)
 
 
-@pytest.mark.parametrize(("name", "other"), [("FSServer", "DropBox"), ("DropBox", "FSServer")])
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [pytest.param("FSServer", "DropBox", marks=pytest.mark.long), ("DropBox", "FSServer")],
+)
 def test_one_that_ends_again_and_again_is_told_so(grid: Server, name: str, other: str) -> None:
     """IceGrid starts it each time, and each time it is well for a moment."""
     notes = grid.omerodir / "var" / f"{name}.starts"

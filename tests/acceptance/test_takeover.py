@@ -21,7 +21,8 @@ ALWAYS = ("after.verified", "before.verify", "after.verify", "after.importing-im
 MORE = 1  # a point beside these, which the seed chooses
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+# `make long` has SQLite, and so has `make torture`.
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.long), "postgresql"])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield ""

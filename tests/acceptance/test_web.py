@@ -340,7 +340,7 @@ def test_progress_is_seen_while_a_file_is_on_its_way(
     assert page.find_elements("css selector", bar) == []
 
 
-@pytest.mark.parametrize("name", ["FSServer", "DropBox"])
+@pytest.mark.parametrize("name", [pytest.param("FSServer", marks=pytest.mark.long), "DropBox"])
 def test_while_a_server_is_down_the_page_says_since_when(
     dropbox: DropBox, browse: Callable[..., Any], name: str
 ) -> None:

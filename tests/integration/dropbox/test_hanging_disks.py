@@ -16,9 +16,9 @@ CASES = [
     *("meet[below one root]", "upload[below one root]", "new_processes"),
     *("group", "rescan", "stop[upload]", "lost[upload-errors]", "lost[meet-it dies]"),
 ]
-CASES += ["store[met-large]", "store[uploaded-small]"]
+CASES += ["store[uploaded-small]"]
 LONG = [
-    *("store[met-small]", "store[uploaded-large]", "store[its metadata-small]"),
+    *("store[met-small]", "store[met-large]", "store[uploaded-large]", "store[its metadata-small]"),
     *("store[its metadata-large]", "store[known-small]", "store[known-large]"),
     *("meet[a root of his own]", "settle", "link_in_place", "remove", "upload[a root of his own]"),
     *("group_by_bioformats[killable]", "group_by_bioformats[not even killable]"),

@@ -202,7 +202,13 @@ def test_a_plate_that_is_given_to_its_process_is_the_same_there(
 UNTIL_QUEUED = 1024  # bytes for each file
 
 
-@pytest.mark.parametrize("does", plates_alone.DOES)
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param(one, marks=pytest.mark.long if one == "queues" else ())
+        for one in plates_alone.DOES
+    ],
+)
 def test_a_plate_takes_1_kib_for_each_file_until_it_is_queued(does: str, tmp_path: Path) -> None:
     """Or for as long as it waits: it is asked about in many lots, and each answer names it all."""
     words = ["-m", plates_alone.__name__, does, str(tmp_path)]

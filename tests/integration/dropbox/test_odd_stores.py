@@ -522,19 +522,20 @@ def test_one_that_grows_for_ever(stored: Whole) -> None:
 @pytest.mark.parametrize(
     "what", ["0/0.0", "0/.zarray", "0", ""], ids=lambda what: what or "its top"
 )
-def test_what_may_not_be_read_for_a_while(stored: Whole, tmp_path: Path, what: str) -> None:
+def test_what_may_not_be_read_for_a_while(stored: Whole, what: str) -> None:
     """It waits and says why, nobody else does, and no other event is needed once it is mended."""
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
-    aside = image(tmp_path / "aside.zarr", levels=2)
+    store = image(stored.watch_dir / "amy" / "a.zarr", levels=2)
+    # Nobody meets it while it can be read: a directory with this name is not entered.  And one
+    # without rights of its own cannot be moved to another directory.
+    aside = image(store.top.with_name("@eaDir"), levels=2)
     aside.write()
     shut = aside.top / what
     rights = shut.stat().st_mode & 0o777
-    # A directory without rights of its own cannot be moved to another one.
-    store = image(stored.watch_dir / "amy" / "a.zarr", levels=2)
+    shut.chmod(0)
     aside.top.rename(store.top)
     shut = store.top / what
-    shut.chmod(0)
 
     def why() -> str:
         rows = [r.reason for r in stored.journal.select() if r.path == str(store.path) and r.reason]

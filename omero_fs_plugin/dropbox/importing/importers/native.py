@@ -118,7 +118,7 @@ class NativeImport(OneImport):
             images = self._import(process)
         except (ServerAwayError, UserError, StillRunning):
             ours = self._ours()
-            if ours and not self._told and (first := self._first_file()) is not None:
+            if ours and not self._told and (first := self._first_file(process)) is not None:
                 self._over(first)
             if ours:
                 quietly(process.close)
@@ -242,7 +242,7 @@ class NativeImport(OneImport):
         # The upload need not wait for the answer, which is wanted only if it fails.
         self._asked_first = store, store.begin_getFileId()
 
-    def _first_file(self) -> int | None:
+    def _first_file(self, process: Any) -> int | None:
         """OriginalFile id of the first file; None if OMERO has not told it."""
         if self._asked_first is None:
             return self._first
@@ -255,6 +255,13 @@ class NativeImport(OneImport):
         try:
             with server_errors("asking for the id of a file"):
                 return int(unwrap(store.end_getFileId(asked)))
+        except FsError as error:
+            log.debug("fileset %d: %s", self._fileset.id, error)
+        # OMERO answers calls in any order, and may have closed the file before it came to ours.
+        try:
+            with server_errors("asking for the id of a file once more"):
+                soon = process.ice_invocationTimeout(int(_ANSWER_S * 1000))
+                return _file_of(soon.getUploader(0))
         except FsError as error:
             log.debug("fileset %d: %s", self._fileset.id, error)
             return None
@@ -318,11 +325,7 @@ class NativeImport(OneImport):
         whose = "from Fileset f join f.usedFiles e join e.originalFile o {} where o.id = :id"
         try:
             with server_errors("looking for what is left of the import"):
-                store = process.getUploader(0)
-                try:
-                    parameters.map = {"id": rlong(unwrap(store.getFileId()))}
-                finally:
-                    store.close()
+                parameters.map = {"id": rlong(_file_of(process.getUploader(0)))}
                 ask = self._session.query.projection
                 if ask("select i.id " + whose.format("join f.images i"), parameters):
                     return
@@ -330,6 +333,14 @@ class NativeImport(OneImport):
             delete_filesets(self._session, ids)
         except FsError as error:
             log.warning("fileset %d: %s", self._fileset.id, error)
+
+
+def _file_of(store: Any) -> int:
+    """The id of the OriginalFile that a RawFileStore has open.  Closes it."""
+    try:
+        return int(unwrap(store.getFileId()))
+    finally:
+        store.close()
 
 
 class _Process:

@@ -113,7 +113,9 @@ def import_all(journal: Journal) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
-@pytest.mark.parametrize("number", SEVERAL)
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=pytest.mark.long if n % 2 else ()) for n in SEVERAL]
+)
 def test_killed_between_two_parts_it_is_imported_once(
     journal: Journal,
     monkeypatch: pytest.MonkeyPatch,
