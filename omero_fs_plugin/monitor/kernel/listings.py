@@ -106,8 +106,7 @@ def sorted_out(
             if as_known is None or as_known(name) == identity:
                 files[name] = identity
             else:
-                quiet = max(now - stat.st_ctime, 0.0) if now else 0.0
-                names.append((name, Entry(file, identity, stat.st_nlink, quiet)))
+                names.append((name, Entry(file, identity, stat.st_nlink, _quiet(stat, now))))
             continue
         entry = entry_of(stat, now)
         if device is not None and entry.kind is Kind.DIRECTORY and stat.st_dev != device:
@@ -120,6 +119,9 @@ def entry_of(found: os.stat_result, now: float) -> Entry:
     """The Entry of a stat.  `now` is 0 if the clock that stamped the file is not known."""
     kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), Kind.OTHER)
     identity = (found.st_ino, found.st_size, found.st_mtime_ns)
+    return Entry(kind, identity, found.st_nlink, _quiet(found, now))
+
+
+def _quiet(found: os.stat_result, now: float) -> float:
     # Where the clock is not known, a time before 1970 is no silence either.
-    quiet = max(now - found.st_ctime, 0.0) if now else 0.0
-    return Entry(kind, identity, found.st_nlink, quiet)
+    return max(now - found.st_ctime, 0.0) if now else 0.0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.monitor.kernel import listings
 from omero_fs_plugin.monitor.kernel.entries import Identity, Kind
 from omero_fs_plugin.monitor.kernel.polling import Polling
 
@@ -62,3 +64,18 @@ def test_a_file_that_has_changed_has_an_entry(tree: Path) -> None:
         disk.close()
     assert listing.files == {b"b": known[b"b"]}
     assert dict(listing.names)[b"a"].identity == _identity(tree / "a")
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFREG, stat.S_IFIFO], ids=["file", "pipe"])
+@pytest.mark.parametrize(
+    ("now", "changed", "quiet"),
+    [(100, 40, 60.0), (100, 160, 0.0), (0, 40, 0.0), (0, -11_644_473_600, 0.0)],
+    ids=["a minute ago", "its clock is ahead", "no clock", "no clock, and no time either"],
+)
+def test_silence_is_what_the_disks_own_clock_says(
+    mode: int, now: float, changed: int, quiet: float
+) -> None:
+    found = os.stat_result((mode | 0o644, 7, 1, 1, 0, 0, 5, changed, changed, changed))
+    names, _, _ = listings.sorted_out([(b"a", found)], {}, now, None)
+    assert [entry.quiet for _, entry in names] == [quiet]
+    assert names == [(b"a", listings.entry_of(found, now))]
