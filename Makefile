@@ -17,6 +17,7 @@
 #   make sets                     the table of sets: each member of each kind late, empty, cut
 #                                 short or with a hole; SETS_ARGS="--wrong --jars found --jars DIR"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
+#   make bench-fsserver           where FSServer's CPU time goes, by thread and function, now and before
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
 #                                 `make bench` runs it too, after its own
@@ -53,7 +54,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit compiled bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit compiled bench bench-fsserver bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -112,6 +113,9 @@ unit: venv
 bench: venv
 	@tools/bench.sh benchmarks $(BENCH_ARGS)
 	@$(if $(BENCH_ARGS),:,tools/bench.sh benchmarks.filesets)
+
+bench-fsserver: venv
+	@tools/bench.sh benchmarks.fsserver $(BENCH_ARGS)
 
 bench-dropbox: venv
 	@tools/bench.sh benchmarks.dropbox $(BENCH_ARGS)

@@ -40,6 +40,12 @@ def cpu_of_one(pid: int) -> float:
     return time.clock_gettime(clock.value)
 
 
+def user_and_system(pid: int) -> tuple[float, float]:
+    """User and system time (s) of a process alone, in ticks."""
+    fields = _stat(pid)
+    return int(fields[11]) * _TICK, int(fields[12]) * _TICK
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name: 0 is the state, 1 the parent."""
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,33 +30,43 @@ IDLE = 20.0  # s
 THREADS_LINGER = 90.0  # s
 
 
-def run(workload: Workload, contender: Contender, scratch: Path, count: int) -> Outcome:
-    """Runs it once, with new processes and new directories."""
+def run(
+    workload: Workload,
+    contender: Contender,
+    scratch: Path,
+    count: int,
+    cpu: Callable[[int], float] = measure.cpu_seconds,
+) -> Outcome:
+    """Runs it once, with new processes and new directories.
+
+    `cpu` gives the CPU time (s) of a process so far.  It is asked right before the workload, and
+    when nothing more comes, perhaps several times.
+    """
     root, beside = scratch / "watched", scratch / "beside"
     workloads.clear(root, beside)
     workload.prepare(root, beside, count)
     with Running(contender, scratch) as running:
         with kernel_queue.lowered(workload.kernel_queue):
             running.watch(root)
-        before = measure.cpu_seconds(running.pid)
+        before = cpu(running.pid)
         expected = workload.run(root, beside, count)
-        cpu = 0.0
+        spent = 0.0
         seen, since = -1, time.monotonic()
         checked = False
         while True:
             told, _ = running.count()
             now = time.monotonic()
             if told != seen:
-                seen, since, cpu, checked = told, now, 0.0, False
+                seen, since, spent, checked = told, now, 0.0, False
             quiet = now - since
-            if quiet >= CPU_READ and not cpu:
-                cpu = measure.cpu_seconds(running.pid) - before
+            if quiet >= CPU_READ and not spent:
+                spent = cpu(running.pid) - before
             if quiet >= GIVEN_UP or (quiet >= SETTLED and not checked):
                 checked = True
                 outcome = measure.judge(
                     expected,
                     running.heard(),
-                    cpu=cpu,
+                    cpu=spent,
                     peak=measure.memory(running.pid, "VmHWM"),
                 )
                 if not outcome.missing or quiet >= GIVEN_UP:

@@ -6,10 +6,12 @@ kernel reports only what this machine does on it.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import select
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -81,6 +83,7 @@ class Mounts:
         self.sharing = False  # a share is mounted somewhere, by the table as it was read last
         self._changed: set[bytes] = set()
         self._below: dict[bytes, Mapping[bytes, Mount]] = {}  # by path, as `below` gives them
+        self._asked = -math.inf  # s, monotonic: when the kernel was asked last
         self._descriptor = -1
         if not sys.platform.startswith("linux"):
             return
@@ -107,15 +110,15 @@ class Mounts:
     def is_point(self, path: bytes) -> bool:
         """Whether something is mounted there.  `path` must have no symbolic links in it."""
         self.refresh()
-        return self.is_point_as_read(path)
-
-    def is_point_as_read(self, path: bytes) -> bool:
-        """As `is_point`, by the table as it was read last."""
         return path in self._points
 
-    def below(self, path: bytes) -> Mapping[bytes, Mount]:
-        """The mounts below `path`, by where they are; without symbolic links in it."""
-        self.refresh()
+    def below(self, path: bytes, within: float = 0.0) -> Mapping[bytes, Mount]:
+        """The mounts below `path`, by where they are; without symbolic links in it.
+
+        The kernel is not asked again if it was asked `within` so many seconds.
+        """
+        if not within or time.monotonic() - self._asked > within:
+            self.refresh()
         return self.below_as_read(path)
 
     def below_as_read(self, path: bytes) -> Mapping[bytes, Mount]:
@@ -175,6 +178,7 @@ class Mounts:
 
     def refresh(self) -> None:
         """Reads the table again if it has changed."""
+        self._asked = time.monotonic()
         # If the table has changed, POLLERR comes without being asked for, see proc(5).
         if self._descriptor >= 0 and self._poll.poll(0):
             self._read()

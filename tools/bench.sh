@@ -46,10 +46,30 @@ unpack_beside() {
     as_user mv "$at/unpacked" "$tree_beside" # only a whole one has this name
 }
 
+# What a file told alone cost before FSServer told it at once; unpacked where omero-server may read.
+told_later=1df631f
+earlier=()
+unpack_earlier() {
+    local hash before git=(git -C "$checkout" -c safe.directory="$checkout")
+    hash=$("${git[@]}" rev-parse --quiet --verify "$told_later^{commit}" 2>/dev/null) || return 0
+    before=$place/before/$hash
+    if [ ! -e "$before" ]; then
+        as_user rm -rf -- "$place/before"
+        as_user mkdir -p "$place/before/unpacked"
+        "${git[@]}" archive "$hash" | (cd / && as_user tar --directory "$place/before/unpacked" --extract)
+        as_user mv "$place/before/unpacked" "$before"
+    fi
+    earlier=(--before "$before")
+}
+
 case $module in
     benchmarks.isolation)
         unpack_beside "$@"
         run benchmarks/RESULTS-isolation.rst python -m "$module" --tree "$tree_beside" "$@"
+        ;;
+    benchmarks.fsserver)
+        unpack_earlier
+        run benchmarks/RESULTS-fsserver.rst python -m "$module" "${earlier[@]}" "$@"
         ;;
     tests.*) run "benchmarks/RESULTS-${module##*.}.rst" python -m "$module" "$@" ;;
     benchmarks.*) run "benchmarks/RESULTS-${module#benchmarks.}.rst" python -m "$module" "$@" ;;
@@ -76,20 +96,6 @@ if [ "$root" = yes ] && (cat "$queue" >"$queue") 2>/dev/null; then
     helper=(env "OMERO_FS_BENCH_QUEUE=$lower")
 fi
 
-# What a file told alone cost before FSServer told it at once; unpacked where omero-server may read.
-told_later=1df631f
-earlier=()
-git=(git -C "$checkout" -c safe.directory="$checkout")
-if hash=$("${git[@]}" rev-parse --quiet --verify "$told_later^{commit}" 2>/dev/null); then
-    before=$place/before/$hash
-    if [ ! -e "$before" ]; then
-        as_user rm -rf -- "$place/before"
-        as_user mkdir -p "$place/before/unpacked"
-        "${git[@]}" archive "$hash" | (cd / && as_user tar --directory "$place/before/unpacked" --extract)
-        as_user mv "$place/before/unpacked" "$before"
-    fi
-    earlier=(--before "$before")
-fi
-
+unpack_earlier
 run benchmarks/RESULTS.rst "${helper[@]}" python -m "$module" \
     --dropbox-python "$rival/bin/python" "${earlier[@]}" "$@"

@@ -79,3 +79,18 @@ def test_without_a_table_nothing_is_known(tmp_path: Path, monkeypatch: pytest.Mo
         assert not mounts.known
         assert mounts.changed() == set()
         mounts.close()
+
+
+def test_the_kernel_is_asked_again_when_an_answer_is_too_old(
+    mounts: Mounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    refresh = mounts.refresh
+    monkeypatch.setattr(mounts, "refresh", lambda: (asked.append(now), refresh()))
+    for now in (100.0, 100.5, 101.5):  # noqa: B007 - the clock has it
+        assert set(mounts.below(b"/OMERO", within=1.0)) == {b"/OMERO/DropBox/amy"}
+    assert asked == [100.0, 101.5]
+    mounts.below(b"/OMERO")
+    assert asked == [100.0, 101.5, 101.5]

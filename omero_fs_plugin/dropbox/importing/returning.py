@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -28,6 +29,9 @@ from .vault import Vault, lies_at, told_at
 
 log = logging.getLogger(__name__)
 
+# For so long (s) may a way home take: whoever makes it may have been killed.
+_COMING_S = 120.0
+
 
 class Returning(Vault):
     """Brings filesets back to where the user put them.  A way that was cut short is finished."""
@@ -35,6 +39,25 @@ class Returning(Vault):
     def __init__(self, directory: Path | None, journal: Journal) -> None:
         super().__init__(directory, journal)
         self.stays: dict[int, str] = {}  # fileset -> why it was not brought back the last time
+        self._coming: dict[int, tuple[float, frozenset[str]]] = {}  # fileset -> since, where to
+
+    def coming(self) -> set[str]:
+        """Where the files are, or will be, whose way home is under way, in whichever process.
+
+        They are of that fileset.  Without those that have been on their way for too long.
+        """
+        notes = self._journal.notes(RETURNING)
+        under_way = {int(key.removeprefix(RETURNING)): said for key, said in notes.items()}
+        for identifier in self._coming.keys() - under_way.keys():
+            self._coming.pop(identifier, None)
+        new = under_way.keys() - self._coming.keys()
+        for fileset in self._journal.load(sorted(new)) if new else ():
+            root, lay, *_ = json.loads(under_way[fileset.id])
+            ways = self._ways_home(fileset, root) if fileset.root == lay else ()
+            self._coming[fileset.id] = time.monotonic(), frozenset(path for _, path in ways)
+        late = time.monotonic() - _COMING_S
+        found = (self._coming.get(identifier, (late, frozenset())) for identifier in under_way)
+        return {path for since, paths in found if since > late for path in paths}
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.
@@ -84,6 +107,7 @@ class Returning(Vault):
 
     def _bring_back(self, fileset: Fileset, root: str, vault: str) -> list[str]:
         path = fileset.path
+        self._coming.pop(fileset.id, None)
         ways = self._ways_home(fileset, root)
         arrived: set[Path] = set()  # stores that lie in both places
         try:

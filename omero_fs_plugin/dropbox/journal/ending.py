@@ -42,36 +42,52 @@ class Ending(Gathering):
         holds `lock`, and is done only if all is still `sure`.
         """
         first = filesets[0]
+        if not self._gather_alone(first):
+            return None
+        try:
+            return self._give_up(first, filesets, reason, lacks, lock or nullcontext(), sure)
+        finally:
+            self._gathering.discard(first)
+
+    def _give_up(
+        self,
+        first: int,
+        filesets: Sequence[int],
+        reason: str,
+        lacks: Sequence[str],
+        lock: AbstractContextManager[object],
+        sure: Callable[[], bool],
+    ) -> int | None:
         with self._database.reading() as connection:
             rows = list(_waiting(connection, filesets))
-        if len(rows) < len(filesets):
+            others = self._others_gather(connection, filesets)
+        if len(rows) < len(filesets) or others:
             self.make_sure()
             return None
         given_up = f"it has failed with {rows[0].path}, as fileset {first}"
         found = [met_of(row) for row in rows]
         gathered = Gathered(Formed(rows[0].user, rows[0].root, found), first)
-        self._gathering.add(first)
+        ours = 0  # of its files we have brought in so many
         try:
             # The last part is the one that fails the set.
             for begin in range(0, len(found), PART):
                 last = begin + PART >= len(found)
-                with lock if last and lock is not None else nullcontext():
+                with lock if last else nullcontext():
                     if last and not sure():
                         raise Changed
                     with self._part(gathered, begin) as connection:
                         some = filesets[begin : begin + PART]
                         at = self._stamp()
                         _bring(connection, at, first, begin, some, given_up)
-                        if not last:
-                            continue
-                        _fail(connection, at, first, reason)
-                        write_note(connection, f"{LACKS}{first}", json.dumps(list(lacks)))
-                        write_note(connection, f"{GATHERS}{first}", "")
+                        if last:
+                            _fail(connection, at, first, reason)
+                            write_note(connection, f"{LACKS}{first}", json.dumps(list(lacks)))
+                            write_note(connection, f"{GATHERS}{first}", "")
+                    ours += len(some)
         except Changed:
-            self.release(gathered)
+            if ours:  # else somebody else has brought in what is there
+                self.release(gathered)
             return None
-        finally:
-            self._gathering.discard(first)
         return first
 
     def absorb(self, user: str, store: str) -> int:

@@ -175,6 +175,8 @@ class Gathering(Parting):
             values = {**values_of(at, formed), "state": State.WAITING, "reason": RECORDED}
             row = first_of(rows, formed)
             if row is not None:
+                if not self._gather_alone(int(row.id)):
+                    raise Changed
                 gathered.id = int(row.id)
                 if State(row.state) not in OPEN:
                     values["refusals"] = 0
@@ -188,8 +190,8 @@ class Gathering(Parting):
                 )
                 assert identifier is not None
                 gathered.id = int(identifier)
+                self._gather_alone(gathered.id)
                 put_in(connection, gathered.id, 0, formed.found[:1])
-            self._gathering.add(gathered.id)
             self._say(connection, gathered.id)
         # What it has already stays as far as it is the same, in the same order.
         with self._database.reading() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
@@ -20,6 +21,8 @@ RECORDED = "waits for its other files to be recorded"
 GATHERS = "gathers "
 CLOSED = (State.SKIPPED, State.FAILED)
 
+_CLAIMING = threading.Lock()
+
 
 class Parting(JournalWriter):
     """Sets that come apart.
@@ -33,6 +36,14 @@ class Parting(JournalWriter):
         """Sets that this process gathers just now."""
         found: set[int] = self.__dict__.setdefault("gathering", set())
         return found
+
+    def _gather_alone(self, fileset: int) -> bool:
+        """Gathers it from now on.  False if another thread does: that one has its files."""
+        with _CLAIMING:
+            if fileset in self._gathering:
+                return False
+            self._gathering.add(fileset)
+            return True
 
     def dissolve(self, fileset: int) -> None:
         """If it is a set that waits, lets each of its files wait by itself again.

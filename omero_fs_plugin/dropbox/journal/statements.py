@@ -57,6 +57,20 @@ TWIN = (
     .limit(1)
 )
 
+# What other filesets have at these paths: open ones, and those imported after the fileset `but`.
+HELD_AT = (
+    select(_file.path, _fileset.id, _fileset.state, _file.inode, _file.size, _file.mtime_ns)
+    .join_from(schema.file, schema.fileset)
+    .where(
+        _file.path.in_(_any_of("paths")),
+        _fileset.id != bindparam("but"),
+        or_(
+            _fileset.state.in_(OPEN),
+            and_(_fileset.state == State.IMPORTED, _fileset.id > bindparam("but")),
+        ),
+    )
+)
+
 # Another fileset with these bytes that OMERO was told to import.
 UNDER_WAY = (
     select(_fileset.id)

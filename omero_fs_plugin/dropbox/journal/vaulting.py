@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
-from . import schema
+from . import schema, statements
 from .forming import put_at
 from .intake import take_others, wait_each
 from .parting import CLOSED
-from .records import PART, Fileset, Found
-from .states import State
+from .records import PART, Fileset, Found, chunks, signed
+from .states import OPEN, State
 from .waiting import Waiting
 from .writer import write_note
 
@@ -50,10 +51,11 @@ class Vaulting(Waiting):
     def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> bool:
         """Records that the files of a failed fileset lie below another `root` now.
 
-        Returns False, and records nothing, if it has not failed any more: whoever has
-        opened it again looks for the files where they were.  The first part has the root.
+        Returns False, and records nothing, if it has not failed any more, or has other files:
+        whoever has opened it again looks for the files where they were.  The first part has the
+        root.
         """
-        table = schema.fileset.c
+        table, file = schema.fileset.c, schema.file.c
         for begin in range(0, len(found), PART):
             with self._database.writing() as connection:
                 row = connection.execute(
@@ -61,6 +63,10 @@ class Vaulting(Waiting):
                 ).first()
                 if not begin and (row is None or row.state != State.FAILED):
                     return False
+                if not begin and len(found) != connection.scalar(
+                    select(func.count()).where(file.fileset == fileset)
+                ):
+                    return False  # some of them wait by themselves
                 if begin and (row is None or row.root != root):
                     break  # somebody has brought it home
                 if not begin:
@@ -72,7 +78,13 @@ class Vaulting(Waiting):
         """Lets the files of a failed fileset, which lie below `root` again, settle there.
 
         Removes `note`, the key of what was noted while they were away.  The last part has the root.
+
+        If the way home took long, one of the files may have been met there before.  It is of the
+        fileset that was made of it, and so this one ends.
         """
+        if others := self._met_before(fileset.id, found):
+            self._end_at_home(fileset, root, found, others, note)
+            return
         last = len(found) if len(found) <= PART else 1
         for begin in reversed(range(last, len(found), PART)):
             # Twice is better than not at all: who goes on after a kill finds it waiting.
@@ -88,6 +100,44 @@ class Vaulting(Waiting):
             self._part_with(one, CLOSED)
         if large:
             self.wait(fileset.user, root, found[:last])
+
+    def _met_before(self, fileset: int, found: Sequence[Found]) -> dict[str, int]:
+        """Those of `found` that another fileset has, open or imported since: path -> its id."""
+        met: dict[str, int] = {}
+        with self._database.reading() as connection:
+            for some in chunks(found, PART):
+                now = {one.path: one.stat for one in some}
+                rows = connection.execute(statements.HELD_AT, {"paths": list(now), "but": fileset})
+                for path, identifier, state, inode, size, mtime_ns in rows:
+                    stat = now[path]
+                    as_it_is = (signed(stat.inode), stat.size, stat.mtime_ns)
+                    if state in OPEN or (inode, size, mtime_ns) == as_it_is:
+                        met[path] = identifier
+        return met
+
+    def _end_at_home(
+        self,
+        fileset: Fileset,
+        root: str,
+        found: Sequence[Found],
+        others: Mapping[str, int],
+        note: str,
+    ) -> None:
+        """Ends a fileset some of whose files are of `others`.  The rest of them wait."""
+        # Twice is better than not at all, as above.
+        self.wait(fileset.user, root, [met for met in found if met.path not in others])
+        for begin in reversed(range(PART, len(found), PART)):
+            with self._database.writing() as connection:
+                take_others(connection, fileset.id, begin)
+        identifier = others.get(found[0].path) or min(others.values())
+        why = f"came back from quarantine, and goes on as fileset {identifier}"
+        with self._database.writing() as connection:
+            if self._move(connection, fileset.id, (State.FAILED,), State.SKIPPED, why):
+                _lies_below(connection, fileset.id, root, found[0].path)
+                take_others(connection, fileset.id)
+                # As it was in quarantine: what it is now is known to the other fileset alone.
+                put_at(connection, fileset.id, [replace(found[0], stat=fileset.files[0].stat)], 0)
+            write_note(connection, note, "")
 
 
 def _lies_below(connection: Connection, fileset: int, root: str, path: str) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -129,11 +129,12 @@ def put_together(
         return configuration.held(user, places)
 
     lanes = Lanes()
+    quarantine = Quarantine(settings.quarantine, places, journal)
     pipeline = Pipeline(
         journal,
         places,
         Settler(60.0),
-        outside(lanes, places, is_user=users.is_user, held=held),
+        outside(lanes, places, is_user=users.is_user, held=held, coming=quarantine.coming),
     )
     grouping = choose(
         settings.bioformats_jars,
@@ -142,7 +143,6 @@ def put_together(
         memory=settings.bioformats_memory,
         roots=lambda: [str(rule.watch_dir) for rule in places.rules],
     )
-    quarantine = Quarantine(settings.quarantine, places, journal)
     importers = Importers(
         journal,
         omero,
@@ -241,6 +241,7 @@ def outside(
     *,
     is_user: Callable[[str], bool],
     held: Callable[[str], str],
+    coming: Callable[[], Collection[str]] = tuple,
 ) -> Outside:
     """What settling asks of the disks, each call by its root."""
     calls = lanes.calls
@@ -263,6 +264,7 @@ def outside(
         advice=wrong_in,
         is_advice=is_sidecar,
         held=held,
+        coming=coming,
         answers=calls.answers,
         ask=lanes.ask,
     )

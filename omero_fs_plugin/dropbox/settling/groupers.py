@@ -323,9 +323,11 @@ class Groupers:
 
     def _expire(self, now: float) -> None:
         """Counts at most two intervals at once: if more time passed, the process stood still."""
-        passed = min(now - self._expired, 2 * _EXPIRE_S)
+        with self._news:  # each of the threads does this
+            passed = min(now - self._expired, 2 * _EXPIRE_S)
+            if passed > _EXPIRE_S:
+                self._expired = now
         if passed > _EXPIRE_S:
-            self._expired = now
             self._pipeline.expire(passed, self._complete_timeout())
             self._tell_failed()
 

@@ -50,15 +50,33 @@ class Meeting:
                 continue
             gone.append(path)
             self._tell_odd(path)
-        if gone:
-            away = self._files.roots_away(gone)
-            for start in range(0, len(gone), BATCH):
-                some = gone[start : start + BATCH]
-                with self._files.lock:
-                    self._files.gone(some, away)
-                    for directory in {path.rpartition("/")[0] for path in some}:
-                        self._lots.ask_near(directory, now)
+        self.gone(gone, now)
         self.meet(met, now, alive=True)
+
+    def gone(self, paths: Sequence[str], now: float) -> None:
+        """Takes files that a look has not found, or whose share is away.
+
+        Those that were under way are looked at once more: what came between the look and the
+        lock may have been heard of before, and nobody would tell of it again.
+        """
+        away = self._files.roots_away(paths)
+        back: list[Found] = []
+        for start in range(0, len(paths), BATCH):
+            some = paths[start : start + BATCH]
+            with self._files.lock:
+                were = self._files.gone(some, away)
+                for directory in {path.rpartition("/")[0] for path in some}:
+                    self._lots.ask_near(directory, now)
+            for path in were:
+                try:
+                    stat = self._outside.stat(path)
+                except OSError as error:
+                    self._files.cannot_tell(path, error)
+                    continue
+                if stat is not None:
+                    back.append(Found(path, stat))
+        if back:
+            self.meet(back, now, alive=True)
 
     def _folded(self, paths: Iterable[str], now: float) -> list[str]:
         """`paths`, where the files of a store are one path.
@@ -108,10 +126,8 @@ class Meeting:
                     looked[path] = self._outside.stat(path)
                 except OSError as error:
                     self._files.cannot_tell(path, error)
-            gone = [path for path, stat in looked.items() if stat is None]
-            away = self._files.roots_away(gone)
+            self.gone([path for path, stat in looked.items() if stat is None], now)
             with self._files.lock:
-                self._files.gone(gone, away)
                 for path, stat in looked.items():
                     at_rest = self._lots.stat_of(path)
                     if stat is None or path in self._settler or FileStat.untouched(at_rest, stat):
@@ -162,8 +178,11 @@ class Meeting:
                 news = self._without_changed([met for met in news if met.path not in known]) + [
                     met for met in news if met.path in known
                 ]
-                refused = self._files.record([met for met in news if met.path not in known])
-                new = [met for met in news if met.path not in known and met not in refused]
+                new = [met for met in news if met.path not in known]
+                coming = self._files.coming([met.path for met in new])
+                new = [met for met in new if met.path not in coming]
+                refused = self._files.record(new)
+                new = [met for met in new if met not in refused]
                 for met in news:
                     if met not in refused:
                         self._files.stir(met, now)

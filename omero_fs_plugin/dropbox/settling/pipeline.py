@@ -141,9 +141,8 @@ class Pipeline:
             # Those that nobody has met yet have their quiet period before them.
             self._meeting.meet(around.met, now, alive=False)
             self._meeting.meet(around.changed, now, alive=False)
-            away = self.outside.ask(lot.root, lambda: self.files.roots_away(around.gone))
-            with self.files.lock:
-                self.files.gone(around.gone, away)
+            if around.gone:
+                self.outside.ask(lot.root, lambda: self._meeting.gone(around.gone, now))
             asked = lot, grouping, around, now
             large, waits = form_large(self.journal, self._assembly, self.files.lock, asked)
             steps = self._assembly.answered(lot, grouping, around, now, took, waits)

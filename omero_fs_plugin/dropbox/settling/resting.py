@@ -114,7 +114,7 @@ class Resting:
     ) -> tuple[dict[str, Fileset], Mapping[str, str]]:
         """The open filesets of files at rest: each has one, or is accounted for.
 
-        Also the files that are in an open fileset under another path.
+        Also the files that are in an open fileset under another path, or come to be in one.
         """
         opened = self._journal.open_at(at_rest)
         # Its fileset was imported or refused while the file was settling
@@ -124,12 +124,16 @@ class Resting:
         orphans = [Found(path, at_rest[path]) for path in at_rest if path not in opened]
         known = self._journal.known(orphans, self._places.user_of)
         changed = [met for met in orphans if met.path not in known]
+        # What is on its way home from quarantine gets its row when it has arrived.
+        coming = self._files.coming([met.path for met in changed])
+        changed = [met for met in changed if met.path not in coming]
         if changed:
             refused = self._files.record(changed)
             changed = [met for met in changed if met not in refused]
             opened.update(self._journal.open_at([met.path for met in changed]))
         known_still = [met for met in orphans if met.path in known]
-        return opened, self._journal.under_another_path(known_still, self._places.user_of)
+        moved = self._journal.under_another_path(known_still, self._places.user_of)
+        return opened, moved | dict.fromkeys(coming, "")
 
     def _owner(self, place: Place | str | None, fileset: Fileset) -> tuple[str, str] | str:
         """The user and root that it is handed on for, or why it is kept back.

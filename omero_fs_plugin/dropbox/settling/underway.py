@@ -155,10 +155,18 @@ class Underway:
         except OSError:
             return False
 
-    def gone(self, paths: Sequence[str], roots_away: Collection[str]) -> None:
-        """Takes files that are no longer there, or whose share is away."""
+    def coming(self, paths: Collection[str]) -> set[str]:
+        """Those of `paths` that are on their way home from quarantine, and so get no row here."""
+        return set(self.outside.coming()).intersection(paths) if paths else set()
+
+    def gone(self, paths: Sequence[str], roots_away: Collection[str]) -> list[str]:
+        """Takes files that are no longer there, or whose share is away.
+
+        Returns those of which anything was under way.
+        """
         if not paths:
-            return
+            return []
+        under_way = {path for path in paths if path in self.settler or path in self.lots}
         for path in paths:
             self.settler.forget(path)
             self.lots.remove(path)
@@ -178,6 +186,7 @@ class Underway:
             if fileset.id in ended:
                 self._gone_of.setdefault(fileset.user, deque()).append(fileset.id)
         self._forget_gone()
+        return sorted(under_way.union(opened))
 
     def _forget_gone(self) -> None:
         """The journal keeps the last ones of each user: there is nothing more to know of them.

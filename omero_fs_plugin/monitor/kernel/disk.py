@@ -31,6 +31,10 @@ T = TypeVar("T")
 # So long (s) the mount points in one directory are looked at, before the others are believed.
 POINTS = 0.25
 
+# So long (s) the mount table counts as read when a file is looked at.  To ask the kernel takes half
+# as long as to look at a file, and of a moment nobody can say what came first.
+_LATELY = 0.001
+
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Enough to see that a directory answers; with O_DIRECTORY it also makes an
 # automounter mount it.
@@ -78,7 +82,7 @@ class LocalDisk:
 
     def _mount_of(self, path: bytes) -> Mount | None:
         """What is mounted below the root that `path` lies on; None: it lies on the root's own."""
-        below = self.mounts.below(self._real)
+        below = self.mounts.below(self._real, _LATELY)
         if not below:
             return None
         real, top = self._real_path(path), len(self._real)
@@ -126,12 +130,9 @@ class LocalDisk:
         return is_written, None if found is None else entry_of(found, self._now(path))
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
-        """Marks a mount point.  If there is no mount table, only the device shows it.
-
-        The table was read just now.
-        """
+        """Marks a mount point.  If there is no mount table, only the device shows it."""
         known = self.mounts.known
-        mounted = self.mounts.is_point_as_read(self._real_path(path)) if known else device != above
+        mounted = self.mounts.is_point(self._real_path(path)) if known else device != above
         return entry._replace(mounted=True) if mounted else entry
 
     def remounted(self) -> list[bytes]:

@@ -5,16 +5,19 @@ quarantine, and files that are only touched.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.importing import returning
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from tests import bioformats
-from tests.integration.whole import Whole
+from tests.integration.whole import QUIET_S, Whole
 
 from .test_sets import NAMES, paths_in_omero, reason, write_part
 
@@ -168,6 +171,27 @@ class TestASetInQuarantine:
         write_part(incomplete.directory, 1, NAMES)
         incomplete.whole.start_dropbox()
         incomplete.assert_imported_as_one()
+
+    def test_comes_back_on_a_disk_that_is_slow(
+        self, make_incomplete: Callable[[], Incomplete], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One part is back for some quiet periods before the other comes."""
+        incomplete = make_incomplete()
+        whole, move_back = incomplete.whole, returning.move_back
+        came = iter((False, True))
+
+        def slow(*args: Any, **options: Any) -> None:
+            if next(came):
+                settler = whole.dropbox.pipeline.settler
+                whole.until("a part is met", lambda: str(incomplete.first) in settler)
+                time.sleep(4 * QUIET_S)
+            move_back(*args, **options)
+
+        monkeypatch.setattr(returning, "move_back", slow)
+        write_part(incomplete.directory, 1, NAMES)
+        incomplete.assert_imported_as_one()
+        # Each part once: the one in quarantine, and the one that came.
+        assert {row.id for row in whole.journal.select()} <= {1, 2, 3, 4}
 
     def test_comes_back_to_a_directory_that_was_removed(
         self, make_incomplete: Callable[[], Incomplete]

@@ -4,9 +4,10 @@ databases."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -96,7 +97,12 @@ def restart(journal: Journal) -> None:
     """What a new DropBox does: sets that wait come apart, and what it meets on disk waits."""
     for fileset in journal.select(State.WAITING):
         journal.dissolve(fileset.id)
-    journal.wait("amy", ROOT, [met for met in FOUND if met.path not in journal.known(FOUND)])
+    journal.wait("amy", ROOT, unknown(journal))
+
+
+def unknown(journal: Journal) -> list[Found]:
+    """What is news to whoever meets it."""
+    return [met for met in FOUND if met.path not in journal.known(FOUND)]
 
 
 def open_files(journal: Journal) -> list[str]:
@@ -190,6 +196,82 @@ def test_the_first_file_of_half_a_set_is_not_given_up(
     opened = journal.open_at(paths)
     assert journal.give_up([opened[FOUND[n].path].id for n in chosen], "waits for x", ["x"])
     assert {met.path for one in journal.select() for met in one.files} == paths
+
+
+def opened_ids(journal: Journal, found: Sequence[Found] = FOUND) -> list[int]:
+    opened = journal.open_at([met.path for met in found])
+    return [opened[met.path].id for met in found if met.path in opened]
+
+
+ACTS: dict[str, Callable[[Journal], object]] = {
+    "give up": lambda journal: journal.give_up(opened_ids(journal), "waits for x", ["x"]),
+    "give up some": lambda journal: journal.give_up(opened_ids(journal, FOUND[:3]), "for y", ["y"]),
+    "give up in another order": lambda journal: journal.give_up(
+        opened_ids(journal)[::-1], "waits for x", ["x"]
+    ),
+    "form": lambda journal: journal.form(FORMED),
+    "form some": lambda journal: journal.form(Formed("amy", ROOT, FOUND[:2])),
+    "dissolve": lambda journal: [journal.dissolve(one.id) for one in journal.select(State.WAITING)],
+    "meet": lambda journal: journal.wait("amy", ROOT, unknown(journal)),
+}
+
+
+@contextmanager
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]
+) -> Iterator[list[bool]]:
+    """Does `act` before the transaction with this number.  Yields a list, not empty if it did."""
+    numbers, writing, done = itertools.count(), Database.writing, []
+
+    def after_it(self: Database, **options: Any) -> Any:
+        if not done and next(numbers) == number:
+            done.append(True)
+            act()
+        return writing(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "writing", after_it)
+        yield done
+
+
+@pytest.mark.parametrize("of_two", [False, True], ids=["small", "in parts"])
+@pytest.mark.parametrize("other", ACTS)
+@pytest.mark.parametrize("one", ["give up", "give up some", "form"])
+def test_two_threads_at_one_set_lose_no_file_of_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, one: str, other: str, of_two: bool
+) -> None:
+    """The other does all of its work before any transaction of the first: each in turn."""
+    paths = [met.path for met in FOUND]
+    for number in SEVERAL:
+        wait(journal)
+        with (
+            in_parts_of(2 if of_two else 100),
+            meanwhile(monkeypatch, number, partial(ACTS[other], journal)) as done,
+        ):
+            ACTS[one](journal)
+        sets = journal.select(*OPEN, State.FAILED)
+        assert sorted(met.path for each in sets for met in each.files) == paths, number
+        for failed in journal.select(State.FAILED):
+            assert len(failed.files) in (FILES, 3), number  # all that was given up
+        assert journal.notes("gathers ") == {}
+        if not done:
+            return
+        for fileset in journal.select(State.FAILED):
+            assert journal.retry(fileset.id)
+        for fileset in journal.select(State.QUEUED):
+            journal.move(fileset.id, State.QUEUED, State.WAITING)
+        restart(journal)
+        assert sorted(open_files(journal)) == paths
+    pytest.fail("it has more transactions than were looked at")
+
+
+def test_a_set_that_came_apart_lies_nowhere_else(journal: Journal) -> None:
+    """Who moved all of its files hears of it, and brings them back."""
+    failed(journal)
+    (fileset,) = journal.select(State.FAILED)
+    journal._part_with(fileset.id, (State.FAILED,))
+    assert not journal.put_elsewhere(fileset.id, VAULT, IN_VAULT)
+    assert [one.root for one in journal.select(State.FAILED)] == [ROOT]
 
 
 VAULT = "/bad/amy/1"

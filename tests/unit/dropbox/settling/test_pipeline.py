@@ -159,6 +159,34 @@ def test_a_file_removed_while_it_settles_is_told(
     assert "removed" in fileset.reason
 
 
+@pytest.mark.parametrize("how", ["heard", "revisit"])
+def test_what_comes_between_the_look_and_the_lock_settles(
+    pipeline: Pipeline, disk: Disk, journal: Journal, how: str
+) -> None:
+    """Its own event was handled meanwhile, so nobody tells of it again."""
+    path = f"{ROOT}/amy/a"
+    disk.write(path, 1)
+    pipeline.heard([path], 0.0)
+    pipeline.settler.forget(path)  # as after a restart
+    del disk.files[path]
+    looks = itertools.count()
+
+    def stat(path: str) -> FileStat | None:
+        found = disk.stat(path)
+        if next(looks) == 0:
+            disk.write(path, 2)
+            pipeline.heard([path], 1.0)
+        return found
+
+    pipeline.outside.stat = stat
+    if how == "heard":
+        pipeline.heard([path], 1.0)
+    else:
+        pipeline.revisit(1.0)
+    assert journal.counts()["waiting"] == 1
+    assert pipeline.step(1.0 + QUIET) == 1
+
+
 def test_a_rescan_of_what_is_known_changes_nothing(
     pipeline: Pipeline, disk: Disk, journal: Journal
 ) -> None:
@@ -501,10 +529,10 @@ def test_very_many_that_go_or_are_renamed_at_once_let_others_in_between(
     pipeline.heard(names, 0.0)
     at_once: list[int] = []
 
-    def gone(paths: Sequence[str], away: Collection[str]) -> None:
+    def gone(paths: Sequence[str], away: Collection[str]) -> list[str]:
         at_once.append(len(paths))
         assert pipeline.files.lock.locked()
-        was_gone(paths, away)
+        return was_gone(paths, away)
 
     was_gone = pipeline.files.gone
     monkeypatch.setattr(pipeline.files, "gone", gone)

@@ -109,7 +109,7 @@ def test_many_mounts_in_one_directory_that_hang_cost_one_wait(
 
     monkeypatch.setattr(disk, "_looked", hanging)
     mine = LocalDisk(os.fsencode(tmp_path))
-    monkeypatch.setattr(mine.mounts, "below", lambda path: mounts)
+    monkeypatch.setattr(mine.mounts, "below", lambda path, within=0.0: mounts)
     monkeypatch.setattr(mine.mounts, "is_point", mounts.__contains__)
     try:
         began = time.monotonic()

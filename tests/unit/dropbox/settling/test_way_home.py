@@ -1,0 +1,261 @@
+"""A set on its way home from quarantine, while others meet, settle, group and import its files.
+
+The disk and the journal are real.  Before each step of the way home others do something, or the
+process is killed.  Each content comes into OMERO once, as one set, and nothing is left over.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.importing import returning
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling.outside import Outside
+from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
+from omero_fs_plugin.dropbox.settling.settle import Settler
+from omero_fs_plugin.events import FileStat, regular_stat
+from tests.conftest import examples
+from tests.memory import MEMORY
+from tests.rules import places_of
+
+QUIET = 10.0
+NAMES = ("a", "b", "c")  # of the set; c comes last
+OUT = ("move_back", "remove_source", "stat_of", "lies_at", "told_at")
+STEPS = 16  # more than a way home has
+
+
+class Killed(BaseException):
+    """Nothing of ours may handle it."""
+
+
+class Facility:
+    """One user's directory, a journal, and a DropBox that can be killed."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.home = place / "DropBox" / "amy"
+        self.home.mkdir(parents=True)
+        self.journal = Journal(f"sqlite:///{place}/journal.sqlite")
+        self.now = 0.0
+        self.imports: Counter[tuple[str, ...]] = Counter()
+        self.recognised = 0  # imports that were not made only because OMERO had the content
+        self.start()
+
+    def start(self) -> None:
+        places = places_of(self.place / "DropBox", dirImportWait=str(QUIET))
+        self.quarantine = Quarantine(self.place / "failed", places, self.journal)
+        outside = Outside(
+            regular_stat, {"amy"}.__contains__, coming=lambda: self.quarantine.coming()
+        )
+        self.pipeline = Pipeline(self.journal, places, Settler(QUIET), outside)
+
+    def path(self, name: str) -> str:
+        return str(self.home / name)
+
+    def write(self, name: str) -> None:
+        (self.home / name).write_text(name)
+
+    def give_up(self) -> Fileset:
+        """a and b lacked c for too long, and lie in quarantine."""
+        met = []
+        for name in NAMES[:2]:
+            self.write(name)
+            met.append(Found(self.path(name), FileStat.of((self.home / name).lstat())))
+        self.journal.wait("amy", str(self.home), met)
+        ids = [self.journal.open_at([one.path])[one.path].id for one in met]
+        failed = self.journal.give_up(ids, "waits for c", [self.path("c")])
+        assert failed is not None
+        self.quarantine.take(self.journal.load([failed])[0])
+        assert not any(self.home.iterdir())
+        return self.journal.load([failed])[0]
+
+    def hear(self) -> None:
+        self.pipeline.heard([self.path(name) for name in NAMES], self.now)
+
+    def rescan(self) -> None:
+        there = [Found(str(p), FileStat.of(p.lstat())) for p in self.home.iterdir()]
+        self.pipeline.scanned(there, self.now)
+        self.pipeline.revisit(self.now)
+
+    def rest(self) -> None:
+        self.now += QUIET
+        self.pipeline.step(self.now)
+
+    def group(self) -> list[str]:
+        """Forms what is whole.  Returns what the others lack."""
+        lacking: list[str] = []
+        while (lot := self.pipeline.next_lot(self.now)) is not None:
+            there = tuple(self.path(n) for n in NAMES if (self.home / n).exists())
+            missing = tuple(self.path(n) for n in NAMES if not (self.home / n).exists())
+            gone = {path: "it is gone" for path in lot.files if path in missing}
+            sets = (Candidate(there, missing=missing),) if there else ()
+            self.pipeline.grouped(lot, Grouping(sets, gone), self.now, 0.0)
+            lacking += missing
+        return lacking
+
+    def take_in(self) -> None:
+        """Imports what is queued, as an importer: it knows what has changed, and what OMERO has."""
+        while users := self.journal.queued_users():
+            fileset = self.journal.take(users[0])
+            assert fileset is not None
+            if any(regular_stat(met.path) != met.stat for met in fileset.files):
+                self.journal.dissolve(fileset.id)
+                self.pipeline.heard([met.path for met in fileset.files], self.now)
+                continue
+            content = tuple(Path(met.path).read_text() for met in fileset.files)
+            if self.journal.same_content("amy", content):
+                self.recognised += 1
+                self.journal.move(fileset.id, State.IMPORTING, State.SKIPPED, "is in OMERO")
+                continue
+            self.imports[content] += 1
+            number = self.imports.total()
+            self.journal.imported(fileset.id, number, [number], content)
+
+    def all_of_it(self) -> None:
+        self.hear()
+        self.rest()
+        self.group()
+        self.take_in()
+
+    def until_nothing_is_left(self) -> None:
+        """Left alone long enough, with a rescan."""
+        for identifier in self.quarantine.returning():
+            self.pipeline.heard(self.quarantine.finish(identifier), self.now)
+        self.rescan()
+        for _ in range(30):
+            self.rest()
+            if lacking := self.group():
+                self.pipeline.heard(self.quarantine.bring_what_lacks("amy", lacking), self.now)
+            self.take_in()
+            self.now += 60.0
+
+
+@contextmanager
+def between_the_steps(facility: Facility, step: Any) -> Iterator[None]:
+    """`step` is called before each step of a way home, also before those of the journal."""
+
+    def stepping(real: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            step()
+            return real(*args, **options)
+
+        return call
+
+    owners: list[tuple[Any, str]] = [(returning, name) for name in OUT]
+    owners += [(facility.journal, name) for name in ("set_out", "bring_home", "note")]
+    patches = [mock.patch.object(o, name, stepping(getattr(o, name))) for o, name in owners]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.stop()
+
+
+@contextmanager
+def a_facility() -> Iterator[Facility]:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
+        facility = Facility(Path(directory))
+        try:
+            yield facility
+        finally:
+            facility.journal.close()
+
+
+def way_home(actions: Sequence[str], *, held: bool) -> None:
+    """`held`: it does not take so long that DropBox stops waiting for its end."""
+    with a_facility() as facility, pytest.MonkeyPatch.context() as patch:
+        given_up = facility.give_up()
+        facility.write("c")
+        if not held:
+            patch.setattr(returning, "_COMING_S", -time.monotonic())
+        left = iter(actions)
+        within = False
+
+        def step() -> None:
+            nonlocal within
+            action = next(left, "nothing")
+            if within or action == "nothing":
+                return
+            if action == "kill":
+                raise Killed
+            within = True  # what others ask the journal is no step of the way home
+            try:
+                getattr(facility, action)()
+            finally:
+                within = False
+
+        with between_the_steps(facility, step):
+            try:
+                facility.quarantine.bring_back(given_up)
+            except Killed:
+                facility.start()
+        patch.undo()
+        facility.until_nothing_is_left()
+        counts = facility.journal.counts()
+        assert facility.imports == {NAMES: 1}
+        # With omero.fs.duplicates=import it would have come twice.
+        assert facility.recognised == 0
+        assert [counts[state] for state in (State.WAITING, State.QUEUED, State.FAILED)] == [0, 0, 0]
+        assert facility.quarantine.returning() == {}
+        assert facility.journal.notes("quarantined ") == {}
+        assert sorted(path.name for path in facility.home.iterdir()) == list(NAMES)
+        assert [path for path in (facility.place / "failed").rglob("*") if path.is_file()] == []
+
+
+ACTIONS = ["nothing", "hear", "rescan", "rest", "group", "take_in", "all_of_it"]
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    actions=st.lists(st.sampled_from([*ACTIONS, "kill"]), max_size=STEPS),
+    held=st.booleans(),
+)
+@example(actions=["all_of_it"] * STEPS, held=True)
+@example(actions=["all_of_it"] * STEPS, held=False)
+def test_each_content_comes_once_and_as_one_set(actions: list[str], held: bool) -> None:
+    way_home(actions, held=held)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["in time", "too late"])
+@pytest.mark.parametrize("action", ["all_of_it", "hear", "kill"])
+@pytest.mark.parametrize("step", range(STEPS))
+def test_at_each_step(step: int, action: str, held: bool) -> None:
+    way_home(["nothing"] * step + [action], held=held)
+
+
+def test_what_is_on_its_way_has_no_row_of_its_own() -> None:
+    home: list[set[str]] = []  # the files of rows, at each step before the journal has it at home
+    with a_facility() as facility:
+        given_up = facility.give_up()
+
+        def step() -> None:
+            facility.hear()
+            facility.rest()
+            rows = facility.journal.select()
+            if facility.journal.load([given_up.id])[0].state is State.FAILED:
+                home.append({row.path for row in rows} - {given_up.path})
+
+        facility.write("c")
+        with between_the_steps(facility, step):
+            facility.quarantine.bring_back(given_up)
+        facility.until_nothing_is_left()
+        assert facility.imports == {NAMES: 1}
+    assert len(home) > len(OUT)
+    assert {path for paths in home for path in paths} == {facility.path("c")}
