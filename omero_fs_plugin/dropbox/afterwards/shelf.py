@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath, stat_beneath
@@ -20,6 +22,10 @@ from omero_fs_plugin.dropbox.importing.moving import move_out
 from omero_fs_plugin.dropbox.journal.records import Found
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+
+
+_LOCK = threading.Lock()
+_MOVING: set[Path] = set()  # names that a thread moves a file to just now
 
 
 class Occupied(FileExistsError):
@@ -58,6 +64,12 @@ class Shelf:
 
         Raises OSError, also Occupied, and FsError as `remove_file` does.
         """
+        with _no_other_moves_to(to):
+            self._take(root, met, sha1, to, stopping)
+
+    def _take(
+        self, root: str, met: Found, sha1: str, to: Path, stopping: Callable[[], bool]
+    ) -> None:
         with CALLS.at(self._vault):
             make_directory(to.parent)
         if self._has(to, met, sha1):
@@ -96,6 +108,24 @@ class Shelf:
         with CALLS.at(self._vault):
             sync(to.parent)
         return True
+
+
+@contextmanager
+def _no_other_moves_to(to: Path) -> Iterator[None]:
+    """Raises Occupied while another thread moves a file to this very name.
+
+    Two directories of one user may have files of the same path.  Before either is there, both would
+    take the name for free, or for that of a move which was cut short.
+    """
+    with _LOCK:
+        if to in _MOVING:
+            raise Occupied(errno.EEXIST, os.strerror(errno.EEXIST), str(to))
+        _MOVING.add(to)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _MOVING.discard(to)
 
 
 def at(base: str, root: str, path: str) -> Path:

@@ -1,4 +1,4 @@
-"""One process at a time moves a store: DropBox and ``omero fs import --retry`` run side by side."""
+"""One at a time moves a fileset: DropBox and ``omero fs import --retry`` run side by side."""
 
 from __future__ import annotations
 

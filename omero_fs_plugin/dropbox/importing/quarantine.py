@@ -102,7 +102,7 @@ class Quarantine(Returning):
         try:
             if self._is_half_elsewhere(fileset):
                 return None
-            with self._alone(fileset, root, str(self.directory)):
+            with self._alone(fileset.id, root, str(self.directory)):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.state is State.FAILED:
                     self._take(now, root)
@@ -223,7 +223,7 @@ class Quarantine(Returning):
         """Brings back what a move to `vault`, another directory than ours, has moved so far."""
         root = Path(vault, fileset.user, str(fileset.id))
         try:
-            with self._alone(fileset, root, vault):
+            with self._alone(fileset.id, root, vault):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.root == str(root):
                     self._finish_going(now, vault)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import stat_of
@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.journal.ending import LACKS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import HOME, RETURNING
+from omero_fs_plugin.dropbox.journal.vaulting import HOME, RETURNING, Way
 from omero_fs_plugin.errors import FsError, JournalError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store
@@ -29,8 +29,11 @@ from .vault import Vault, lies_at, told_at
 
 log = logging.getLogger(__name__)
 
-# For so long (s) may a way home take: whoever makes it may have been killed.
+# For so long (s) after its last sign of life a way home is believed to be under way: whoever makes
+# it may have been killed.  And how fast a file is copied at least (bytes/s).
 _COMING_S = 120.0
+_SLOWEST = 2_000_000
+_KEPT = 100  # ways home whose goals are kept at most
 
 
 class Returning(Vault):
@@ -39,25 +42,32 @@ class Returning(Vault):
     def __init__(self, directory: Path | None, journal: Journal) -> None:
         super().__init__(directory, journal)
         self.stays: dict[int, str] = {}  # fileset -> why it was not brought back the last time
-        self._coming: dict[int, tuple[float, frozenset[str]]] = {}  # fileset -> since, where to
+        self._coming: dict[int, tuple[str, frozenset[str]]] = {}  # fileset -> where it lay, goals
 
-    def coming(self) -> set[str]:
-        """Where the files are, or will be, whose way home is under way, in whichever process.
+    def coming(self, paths: Collection[str]) -> set[str]:
+        """Those of `paths` at which files are, or will be, whose way home is under way.
 
-        They are of that fileset.  Without those that have been on their way for too long.
+        In whichever process.  They are of that fileset.
         """
-        notes = self._journal.notes(RETURNING)
-        under_way = {int(key.removeprefix(RETURNING)): said for key, said in notes.items()}
-        for identifier in self._coming.keys() - under_way.keys():
-            self._coming.pop(identifier, None)
-        new = under_way.keys() - self._coming.keys()
-        for fileset in self._journal.load(sorted(new)) if new else ():
-            root, lay, *_ = json.loads(under_way[fileset.id])
-            ways = self._ways_home(fileset, root) if fileset.root == lay else ()
-            self._coming[fileset.id] = time.monotonic(), frozenset(path for _, path in ways)
-        late = time.monotonic() - _COMING_S
-        found = (self._coming.get(identifier, (late, frozenset())) for identifier in under_way)
-        return {path for since, paths in found if since > late for path in paths}
+        found: set[str] = set()
+        now = self._journal.now()
+        for key, said in self._journal.notes(RETURNING).items():
+            way = Way.of(said)
+            if now < way.until:
+                found |= self._goals(int(key.removeprefix(RETURNING)), way).intersection(paths)
+        return found
+
+    def _goals(self, identifier: int, way: Way) -> frozenset[str]:
+        """Where the files of a fileset go.  Asked of the journal once for each way home."""
+        known = self._coming.get(identifier)
+        if known is None or known[0] != way.lay:
+            (fileset,) = self._journal.load([identifier]) or (None,)
+            ours = fileset is not None and fileset.root == way.lay
+            ways = self._ways_home(fileset, way.root) if fileset is not None and ours else ()
+            if len(self._coming) >= _KEPT:
+                self._coming.clear()
+            known = self._coming[identifier] = way.lay, frozenset(path for _, path in ways)
+        return known[1]
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.
@@ -97,7 +107,7 @@ class Returning(Vault):
         # Its disk may be another than the user's, and is named if it hangs.
         vault = str(self.directory or fileset.root)
         try:
-            with self._alone(fileset, Path(fileset.root), vault):
+            with self._alone(fileset.id, Path(fileset.root), vault):
                 now = self._journal.get(fileset.id)
                 if now is None or now.state is not State.FAILED or now.root == root:
                     return []
@@ -107,7 +117,6 @@ class Returning(Vault):
 
     def _bring_back(self, fileset: Fileset, root: str, vault: str) -> list[str]:
         path = fileset.path
-        self._coming.pop(fileset.id, None)
         ways = self._ways_home(fileset, root)
         arrived: set[Path] = set()  # stores that lie in both places
         try:
@@ -123,12 +132,13 @@ class Returning(Vault):
                     return self._stay(fileset, f"something else is at {path}")
                 arrived.add(at)
             self._clear_away(fileset, root, ways, vault)
-            stores = [str(at) for at, path in ways if is_store(path)]
-            said = json.dumps([root, fileset.root, *stores])
-            if not self._journal.set_out(fileset, {f"{RETURNING}{fileset.id}": said}):
+            stores = tuple(str(at) for at, path in ways if is_store(path))
+            way = Way(root, fileset.root, stores, self._journal.now() + _COMING_S)
+            if not self._journal.set_out(fileset, {f"{RETURNING}{fileset.id}": str(way)}):
                 return []
             found: list[Found] = []
-            for at, path in ways:
+            for (at, path), met in zip(ways, fileset.files, strict=True):
+                way = self._goes_on(fileset.id, way, met.stat.size)
                 # If it does not, an earlier move that was cut short has brought it back.
                 if at not in arrived and lies_at(at, vault):
                     move_back(at, root, path, vault, self._sure)
@@ -147,8 +157,24 @@ class Returning(Vault):
         self._end_return(fileset.id, stores, vault)
         return [met.path for met in found]
 
+    def _goes_on(self, identifier: int, way: Way, size: int) -> Way:
+        """A sign of life, before a file of `size` bytes comes home."""
+        until = self._journal.now() + _COMING_S + size / _SLOWEST
+        if until - way.until < _COMING_S / 4:  # not for each of very many
+            return way
+        way = replace(way, until=until)
+        self._journal.note(f"{RETURNING}{identifier}", str(way))
+        return way
+
     def _stay(self, fileset: Fileset, why: str) -> list[str]:
-        """Nothing of it is back.  Says why, here and in the log."""
+        """Not all of it is back.  Says why, here and in the log.
+
+        What is back by now is met as any other file.
+        """
+        with suppress(OSError, FsError):
+            if said := self._journal.noted(f"{RETURNING}{fileset.id}"):
+                still = str(replace(Way.of(said), until=0.0))
+                self._journal.note(f"{RETURNING}{fileset.id}", still)
         self.stays[fileset.id] = why
         log.warning("fileset %d: stays in quarantine: %s", fileset.id, why)
         return []
@@ -156,7 +182,7 @@ class Returning(Vault):
     def returning(self) -> dict[int, str]:
         """The filesets whose way back was cut short -> the root that they go back to."""
         return {
-            int(key.removeprefix(RETURNING)): json.loads(said)[0]
+            int(key.removeprefix(RETURNING)): Way.of(said).root
             for key, said in self._journal.notes(RETURNING).items()
         }
 
@@ -169,14 +195,15 @@ class Returning(Vault):
         fileset = self._journal.get(identifier)
         if not said:
             return []
-        root, lay, *stores = json.loads(said)
+        way = Way.of(said)
+        stores = way.stores
         try:
-            if fileset is not None and fileset.root != root:
+            if fileset is not None and fileset.root != way.root:
                 if fileset.state is State.FAILED:
                     return self.bring_back(fileset)
-                stores = []  # it was tried again where it lies
-            vault = str(self.directory or lay)
-            with self._lock(identifier, Path(lay), vault) if stores else nullcontext():
+                stores = ()  # it was tried again where it lies
+            vault = str(self.directory or way.lay)
+            with self._alone(identifier, Path(way.lay), vault) if stores else nullcontext():
                 self._end_return(identifier, stores, vault)
         except (Busy, OSError) as error:
             log.warning("fileset %d: is not all back from quarantine: %s", identifier, error)

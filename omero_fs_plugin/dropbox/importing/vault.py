@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
@@ -36,13 +36,12 @@ class Vault:
         self._journal = journal
         self._asked = 0.0  # when we last made sure that we may go on, s, monotonic
 
-    def _alone(self, fileset: Fileset, root: Path, vault: str) -> AbstractContextManager[None]:
-        """As `alone`, if the fileset is a store, which takes long.  `root`: where it lies there."""
-        if not any(is_store(met.path) for met in fileset.files):
-            return nullcontext()
-        return self._lock(fileset.id, root, vault)
+    def _alone(self, identifier: int, root: Path, vault: str) -> AbstractContextManager[None]:
+        """As `alone`.  `root`: where the fileset lies there.
 
-    def _lock(self, identifier: int, root: Path, vault: str) -> AbstractContextManager[None]:
+        A file too: two processes that copy it at once would each take the other's half copy for
+        its own.
+        """
         with CALLS.at(vault):
             make_directory(root.parent)
         return alone(root.with_name(f".{identifier}.lock"), vault)

@@ -15,7 +15,7 @@ from .parting import CLOSED
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
 from .rows import CHUNK
 from .states import OPEN, State
-from .vaulting import GOES, RETURNING
+from .vaulting import GOES, RETURNING, Way
 
 
 class Moving(ImportRefused):
@@ -188,18 +188,30 @@ class ByHand(Gathering):
             return self._move(connection, fileset, (State.FAILED,), State.SKIPPED, reason)
 
     def _refuse_going(self, connection: Connection, formed: Formed) -> None:
-        """Raises Moving if one of the files is on its way into quarantine."""
-        note = schema.meta.c
-        keys = connection.scalars(
-            select(note.key).where(note.key.startswith(GOES, autoescape=True))
-        ).all()
-        going = [int(key.removeprefix(GOES)) for key in keys]
+        """Raises Moving if one of the files is on its way into quarantine, or home from there."""
+        going = self._noted(connection, GOES)
+        ways = {
+            identifier: way
+            for identifier, said in self._noted(connection, RETURNING).items()
+            if (way := Way.of(said)).until > self._clock()
+        }
         paths = {met.path for met in formed.found}
-        for fileset in self._load(connection, going):
-            if fileset.state is State.FAILED and not paths.isdisjoint(
-                met.path for met in fileset.files
-            ):
+        for fileset in self._load(connection, [*going, *ways]):
+            here = {met.path for met in fileset.files}
+            if fileset.id in ways:
+                root, lay = ways[fileset.id].root.rstrip("/"), ways[fileset.id].lay.rstrip("/")
+                here |= {root + path.removeprefix(lay) for path in here}
+            if fileset.state is State.FAILED and not paths.isdisjoint(here):
                 raise Moving(fileset.path)
+
+    @staticmethod
+    def _noted(connection: Connection, prefix: str) -> dict[int, str]:
+        """Fileset -> what is noted of it."""
+        note = schema.meta.c
+        rows = connection.execute(
+            select(note.key, note.value).where(note.key.startswith(prefix, autoescape=True))
+        )
+        return {int(row.key.removeprefix(prefix)): row.value for row in rows if row.value}
 
     def _refuse_others(self, connection: Connection, formed: Formed) -> None:
         """Raises ImportRefused if another user has an open fileset with one of the files."""

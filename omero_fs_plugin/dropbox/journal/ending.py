@@ -60,7 +60,7 @@ class Ending(Gathering):
     ) -> int | None:
         with self._database.reading() as connection:
             rows = list(_waiting(connection, filesets))
-            others = self._others_gather(connection, filesets)
+            others = self._others_gather(connection, filesets, first)
         if len(rows) < len(filesets) or others:
             self.make_sure()
             return None
@@ -86,7 +86,7 @@ class Ending(Gathering):
                     ours += len(some)
         except Changed:
             if ours:  # else somebody else has brought in what is there
-                self.release(gathered)
+                self._let_apart(gathered)
             return None
         return first
 

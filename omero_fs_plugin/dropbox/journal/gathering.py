@@ -143,7 +143,7 @@ class Gathering(Parting):
                 write_note(connection, f"{REMARK}{gathered.id}", formed.remark)
                 write_note(connection, f"{GATHERS}{gathered.id}", "")
         except Changed:
-            self.release(gathered)
+            self._let_apart(gathered)
             return None, []
         finally:
             self._gathering.discard(gathered.id)
@@ -152,7 +152,13 @@ class Gathering(Parting):
 
     def release(self, gathered: Gathered) -> None:
         """It is not to be queued: each of its files waits by itself again."""
-        self._gathering.discard(gathered.id)
+        try:
+            self._let_apart(gathered)
+        finally:
+            self._gathering.discard(gathered.id)
+
+    def _let_apart(self, gathered: Gathered) -> None:
+        """As `release`, and nobody else may gather it yet."""
         if gathered.id and not gathered.within:
             self._part_with(gathered.id, (State.WAITING, *CLOSED))
             self.note(f"{GATHERS}{gathered.id}", "")
@@ -220,7 +226,7 @@ class Gathering(Parting):
         formed = gathered.formed
         rows = [row for row in rows_of(connection, some) if row.id != gathered.id]
         if any(is_busy(row, formed.user) for row in rows) or self._others_gather(
-            connection, [row.id for row in rows]
+            connection, [row.id for row in rows], gathered.id
         ):
             raise Changed
         rows = [row for row in rows if row.user == formed.user]

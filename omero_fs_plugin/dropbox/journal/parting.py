@@ -52,7 +52,7 @@ class Parting(JournalWriter):
         while somebody gathers the set.
         """
         with self._database.reading() as connection:
-            if fileset in self._gathering or self._others_gather(connection, [fileset]):
+            if self._others_gather(connection, [fileset]):
                 return
         self._part_with(fileset, (State.WAITING,))
         if self.noted(f"{GATHERS}{fileset}"):
@@ -107,24 +107,28 @@ class Parting(JournalWriter):
         value = f"{epoch} {until} {os.getpid()} {holder}"
         write_note(connection, f"{GATHERS}{fileset}", value)
 
-    def _others_gather(self, connection: Connection, filesets: Sequence[int]) -> bool:
-        """Whether one of these is a set that another process gathers.
+    def _others_gather(
+        self, connection: Connection, filesets: Sequence[int], mine: int = 0
+    ) -> bool:
+        """Whether one of these is a set that another thread, or another process, gathers.
 
-        Who has the lease believes no other holder of it: that one is gone.  A command is believed
-        for a while.
+        `mine`: what the caller gathers.  Who has the lease believes no other holder of it: that one
+        is gone.  A command is believed for a while.
         """
+        wanted = set(filesets) - {mine}
+        if not wanted.isdisjoint(self._gathering):
+            return True
         note = schema.meta.c
         rows = connection.execute(
             select(note.key, note.value).where(note.key.startswith(GATHERS, autoescape=True))
         ).all()
         if not rows:
             return False
-        wanted = set(filesets) - self._gathering
-        holder, mine = self._me
+        holder, epoch_now = self._me
         for key, value in rows:
             epoch, until, pid, who = value.split(" ", 3)
-            ours = (int(epoch), int(pid), who) == (mine, os.getpid(), holder)
-            gone = float(until) < self._clock() or (mine > 0 and int(epoch) > 0)
+            ours = (int(epoch), int(pid), who) == (epoch_now, os.getpid(), holder)
+            gone = float(until) < self._clock() or (epoch_now > 0 and int(epoch) > 0)
             if int(key.removeprefix(GATHERS)) in wanted and not ours and not gone:
                 return True
         return False

@@ -160,9 +160,12 @@ class Rows:
         """The values kept under keys that begin with `prefix`, without empty ones."""
         table = schema.meta.c
         with self._database.reading() as connection:
-            rows = connection.execute(
-                select(table.key, table.value).where(table.key.startswith(prefix, autoescape=True))
-            )
+            wanted = [table.key.startswith(prefix, autoescape=True)]
+            if connection.dialect.name == "sqlite":
+                # It looks up no LIKE in an index.  PostgreSQL may order by a language.
+                after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+                wanted += [table.key >= prefix, table.key < after]
+            rows = connection.execute(select(table.key, table.value).where(*wanted))
             return {row.key: row.value for row in rows if row.value}
 
     def noted(self, key: str) -> str:

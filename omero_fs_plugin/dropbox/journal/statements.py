@@ -57,7 +57,8 @@ TWIN = (
     .limit(1)
 )
 
-# What other filesets have at these paths: open ones, and those imported after the fileset `but`.
+# What other filesets have at these paths: open ones, and those imported since the fileset `but`
+# failed.  One that was opened again has a former id.
 HELD_AT = (
     select(_file.path, _fileset.id, _fileset.state, _file.inode, _file.size, _file.mtime_ns)
     .join_from(schema.file, schema.fileset)
@@ -66,7 +67,10 @@ HELD_AT = (
         _fileset.id != bindparam("but"),
         or_(
             _fileset.state.in_(OPEN),
-            and_(_fileset.state == State.IMPORTED, _fileset.id > bindparam("but")),
+            and_(
+                _fileset.state == State.IMPORTED,
+                or_(_fileset.id > bindparam("but"), _fileset.changed >= bindparam("since")),
+            ),
         ),
     )
 )

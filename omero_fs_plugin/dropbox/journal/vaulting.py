@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select, update
 
@@ -20,7 +21,28 @@ from .writer import write_note
 # HOME stays for as long as they are in quarantine.
 GOES = "quarantine under way "  # the quarantine's directory, which may be another one by now
 HOME = "quarantined "  # the root that it had; if its own is another, it is in quarantine
-RETURNING = "returning "  # the root that it had, where it lies, its stores there, as JSON
+RETURNING = "returning "  # a Way
+
+
+@dataclass(frozen=True)
+class Way:
+    """What the journal's note says of a way home."""
+
+    root: str  # that it goes back to
+    lay: str  # where it lies
+    stores: tuple[str, ...]  # those of its files that are stores, there
+    until: float = 0.0  # s since the epoch: until then it is believed to be under way
+
+    @classmethod
+    def of(cls, said: str) -> Way:
+        """`said`: the note."""
+        root, lay, *rest = json.loads(said)
+        times = [one for one in rest if not isinstance(one, str)]
+        stores = tuple(one for one in rest if isinstance(one, str))
+        return cls(root, lay, stores, *times[:1])
+
+    def __str__(self) -> str:
+        return json.dumps([self.root, self.lay, *self.stores, self.until])
 
 
 class Vaulting(Waiting):
@@ -82,62 +104,73 @@ class Vaulting(Waiting):
         If the way home took long, one of the files may have been met there before.  It is of the
         fileset that was made of it, and so this one ends.
         """
-        if others := self._met_before(fileset.id, found):
-            self._end_at_home(fileset, root, found, others, note)
-            return
         last = len(found) if len(found) <= PART else 1
+        imported = self._imported_since(fileset, found[last:])
         for begin in reversed(range(last, len(found), PART)):
+            some = [met for met in found[begin : begin + PART] if met.path not in imported]
             # Twice is better than not at all: who goes on after a kill finds it waiting.
-            self.wait(fileset.user, root, found[begin : begin + PART])
+            self.wait(fileset.user, root, some)
             with self._database.writing() as connection:
                 take_others(connection, fileset.id, begin)
+        first, large = found[:last], []
         with self._database.writing() as connection:
-            _lies_below(connection, fileset.id, root, found[0].path)
-            put_at(connection, fileset.id, found[:last], 0)
-            large = wait_each(connection, self._stamp(), fileset.user, root, found[:last])
+            others = _met_before(connection, fileset, first)
+            if others:
+                first = [met for met in first if met.path not in others]
+                self._end_at_home(connection, fileset, root, found[0].path, others)
+            else:
+                _lies_below(connection, fileset.id, root, found[0].path)
+                put_at(connection, fileset.id, first, 0)
+            large = wait_each(connection, self._stamp(), fileset.user, root, first)
             write_note(connection, note, "")
         for one in large:
             self._part_with(one, CLOSED)
         if large:
-            self.wait(fileset.user, root, found[:last])
+            self.wait(fileset.user, root, first)
 
-    def _met_before(self, fileset: int, found: Sequence[Found]) -> dict[str, int]:
-        """Those of `found` that another fileset has, open or imported since: path -> its id."""
-        met: dict[str, int] = {}
-        with self._database.reading() as connection:
-            for some in chunks(found, PART):
-                now = {one.path: one.stat for one in some}
-                rows = connection.execute(statements.HELD_AT, {"paths": list(now), "but": fileset})
-                for path, identifier, state, inode, size, mtime_ns in rows:
-                    stat = now[path]
-                    as_it_is = (signed(stat.inode), stat.size, stat.mtime_ns)
-                    if state in OPEN or (inode, size, mtime_ns) == as_it_is:
-                        met[path] = identifier
-        return met
+    def _imported_since(self, fileset: Fileset, found: Sequence[Found]) -> set[str]:
+        imported: set[str] = set()
+        for some in chunks(found, PART):
+            with self._database.reading() as connection:
+                met = _met_before(connection, fileset, some)
+                imported |= {path for path, (_, state) in met.items() if state == State.IMPORTED}
+        return imported
 
     def _end_at_home(
         self,
+        connection: Connection,
         fileset: Fileset,
         root: str,
-        found: Sequence[Found],
-        others: Mapping[str, int],
-        note: str,
+        path: str,
+        others: Mapping[str, tuple[int, str]],
     ) -> None:
-        """Ends a fileset some of whose files are of `others`.  The rest of them wait."""
-        # Twice is better than not at all, as above.
-        self.wait(fileset.user, root, [met for met in found if met.path not in others])
-        for begin in reversed(range(PART, len(found), PART)):
-            with self._database.writing() as connection:
-                take_others(connection, fileset.id, begin)
-        identifier = others.get(found[0].path) or min(others.values())
+        """Ends a fileset some of whose files are of `others`.  It keeps its first, at `path`."""
+        identifier, _ = others.get(path) or min(others.values())
         why = f"came back from quarantine, and goes on as fileset {identifier}"
-        with self._database.writing() as connection:
-            if self._move(connection, fileset.id, (State.FAILED,), State.SKIPPED, why):
-                _lies_below(connection, fileset.id, root, found[0].path)
-                take_others(connection, fileset.id)
-                # As it was in quarantine: what it is now is known to the other fileset alone.
-                put_at(connection, fileset.id, [replace(found[0], stat=fileset.files[0].stat)], 0)
-            write_note(connection, note, "")
+        if self._move(connection, fileset.id, (State.FAILED,), State.SKIPPED, why):
+            _lies_below(connection, fileset.id, root, path)
+            take_others(connection, fileset.id)
+            # As it was in quarantine: what it is now is known to the other fileset alone.
+            put_at(connection, fileset.id, [replace(fileset.files[0], path=path)], 0)
+
+
+def _met_before(
+    connection: Connection, fileset: Fileset, found: Sequence[Found]
+) -> dict[str, tuple[int, str]]:
+    """Those of `found` that another fileset has, open or imported since: path -> its id and state.
+
+    No more than PART files.
+    """
+    met: dict[str, tuple[int, str]] = {}
+    now = {one.path: one.stat for one in found}
+    values = {"paths": list(now), "but": fileset.id, "since": fileset.changed}
+    for path, identifier, state, inode, size, mtime_ns in connection.execute(
+        statements.HELD_AT, values
+    ):
+        as_it_is = (signed(now[path].inode), now[path].size, now[path].mtime_ns)
+        if state in OPEN or (inode, size, mtime_ns) == as_it_is:
+            met[path] = identifier, state
+    return met
 
 
 def _lies_below(connection: Connection, fileset: int, root: str, path: str) -> None:

@@ -241,7 +241,7 @@ def outside(
     *,
     is_user: Callable[[str], bool],
     held: Callable[[str], str],
-    coming: Callable[[], Collection[str]] = tuple,
+    coming: Callable[[Collection[str]], set[str]] = lambda paths: set(),
 ) -> Outside:
     """What settling asks of the disks, each call by its root."""
     calls = lanes.calls

@@ -37,7 +37,7 @@ class Outside:
     answers: Callable[[str], bool] = lambda root: True
     # The outermost store around a path that is called like a store's metadata; empty: none
     store_around: Callable[[str], str] = lambda path: ""
-    # The paths of files that are on their way home from quarantine: they are of that fileset
-    coming: Callable[[], Collection[str]] = tuple
+    # Which of these files are on their way home from quarantine: they are of that fileset
+    coming: Callable[[Collection[str]], set[str]] = lambda paths: set()
     # Asks a question in the lane of a root, and gives the answer; raises RootAway
     ask: Callable[[str, Callable[[], Any]], Any] = lambda root, question: question()

@@ -157,7 +157,7 @@ class Underway:
 
     def coming(self, paths: Collection[str]) -> set[str]:
         """Those of `paths` that are on their way home from quarantine, and so get no row here."""
-        return set(self.outside.coming()).intersection(paths) if paths else set()
+        return self.outside.coming(paths) if paths else set()
 
     def gone(self, paths: Sequence[str], roots_away: Collection[str]) -> list[str]:
         """Takes files that are no longer there, or whose share is away.

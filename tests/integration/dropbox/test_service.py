@@ -184,6 +184,8 @@ def test_a_stop_at_any_step_of_the_begin_ends_it(
 
     with monkeypatch.context() as patched:
         patched.setattr(owner, step, held)
+        for limit in ("_STOP_S", "_LEASE_S", "_STORY_S", "_METRICS_S", "_LETTER_S", "_PUBLISH_S"):
+            patched.setattr(service, limit, PATIENCE_S)  # the step is what is tried here
         whole.start_dropbox()
         assert at_step.wait(PATIENCE_S)
         caplog.clear()

@@ -6,11 +6,11 @@ process is killed.  Each content comes into OMERO once, as one set, and nothing 
 
 from __future__ import annotations
 
+import errno
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,10 +21,13 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.importing import returning
+from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.vaulting import RETURNING, Way
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
@@ -36,6 +39,7 @@ from tests.rules import places_of
 QUIET = 10.0
 NAMES = ("a", "b", "c")  # of the set; c comes last
 OUT = ("move_back", "remove_source", "stat_of", "lies_at", "told_at")
+NOTHING = FileStat(1, 1, 1, 1, 1)
 STEPS = 16  # more than a way home has
 
 
@@ -57,12 +61,12 @@ class Facility:
         self.start()
 
     def start(self) -> None:
-        places = places_of(self.place / "DropBox", dirImportWait=str(QUIET))
-        self.quarantine = Quarantine(self.place / "failed", places, self.journal)
+        self.places = places_of(self.place / "DropBox", dirImportWait=str(QUIET))
+        self.quarantine = Quarantine(self.place / "failed", self.places, self.journal)
         outside = Outside(
-            regular_stat, {"amy"}.__contains__, coming=lambda: self.quarantine.coming()
+            regular_stat, {"amy"}.__contains__, coming=lambda paths: self.quarantine.coming(paths)
         )
-        self.pipeline = Pipeline(self.journal, places, Settler(QUIET), outside)
+        self.pipeline = Pipeline(self.journal, self.places, Settler(QUIET), outside)
 
     def path(self, name: str) -> str:
         return str(self.home / name)
@@ -70,11 +74,16 @@ class Facility:
     def write(self, name: str) -> None:
         (self.home / name).write_text(name)
 
-    def give_up(self) -> Fileset:
-        """a and b lacked c for too long, and lie in quarantine."""
+    def give_up(self, *, opened_again: bool = False) -> Fileset:
+        """a and b lacked c for too long, and lie in quarantine.
+
+        `opened_again`: the set has the newer row of the two, and the other is told of since long.
+        """
         met = []
-        for name in NAMES[:2]:
+        for name in NAMES[1::-1] if opened_again else NAMES[:2]:
             self.write(name)
+            if opened_again and name == "a":
+                self.journal.skip("amy", str(self.home), Found(self.path("a"), NOTHING), GONE)
             met.append(Found(self.path(name), FileStat.of((self.home / name).lstat())))
         self.journal.wait("amy", str(self.home), met)
         ids = [self.journal.open_at([one.path])[one.path].id for one in met]
@@ -132,6 +141,13 @@ class Facility:
         self.group()
         self.take_in()
 
+    def bring_back_too(self) -> None:
+        """As `omero fs import --retry` in another process."""
+        other = Quarantine(self.place / "failed", self.places, self.journal)
+        for failed in self.journal.select(State.FAILED):
+            with suppress(Busy):
+                other.bring_back(failed)
+
     def until_nothing_is_left(self) -> None:
         """Left alone long enough, with a rescan."""
         for identifier in self.quarantine.returning():
@@ -178,13 +194,13 @@ def a_facility() -> Iterator[Facility]:
             facility.journal.close()
 
 
-def way_home(actions: Sequence[str], *, held: bool) -> None:
+def way_home(actions: Sequence[str], *, held: bool, opened_again: bool = False) -> None:
     """`held`: it does not take so long that DropBox stops waiting for its end."""
     with a_facility() as facility, pytest.MonkeyPatch.context() as patch:
-        given_up = facility.give_up()
+        given_up = facility.give_up(opened_again=opened_again)
         facility.write("c")
         if not held:
-            patch.setattr(returning, "_COMING_S", -time.monotonic())
+            patch.setattr(returning, "_COMING_S", -1.0)
         left = iter(actions)
         within = False
 
@@ -219,25 +235,68 @@ def way_home(actions: Sequence[str], *, held: bool) -> None:
         assert [path for path in (facility.place / "failed").rglob("*") if path.is_file()] == []
 
 
-ACTIONS = ["nothing", "hear", "rescan", "rest", "group", "take_in", "all_of_it"]
+ACTIONS = [
+    *("nothing", "hear", "rescan", "rest", "group", "take_in", "all_of_it"),
+    "bring_back_too",
+]
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(
     actions=st.lists(st.sampled_from([*ACTIONS, "kill"]), max_size=STEPS),
     held=st.booleans(),
+    opened_again=st.booleans(),
 )
-@example(actions=["all_of_it"] * STEPS, held=True)
-@example(actions=["all_of_it"] * STEPS, held=False)
-def test_each_content_comes_once_and_as_one_set(actions: list[str], held: bool) -> None:
-    way_home(actions, held=held)
+@example(actions=["all_of_it"] * STEPS, held=True, opened_again=False)
+@example(actions=["all_of_it"] * STEPS, held=False, opened_again=False)
+@example(actions=["all_of_it"] * STEPS, held=False, opened_again=True)
+def test_each_content_comes_once_and_as_one_set(
+    actions: list[str], held: bool, opened_again: bool
+) -> None:
+    way_home(actions, held=held, opened_again=opened_again)
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["in time", "too late"])
-@pytest.mark.parametrize("action", ["all_of_it", "hear", "kill"])
+@pytest.mark.parametrize("action", ["all_of_it", "hear", "kill", "bring_back_too"])
 @pytest.mark.parametrize("step", range(STEPS))
 def test_at_each_step(step: int, action: str, held: bool) -> None:
     way_home(["nothing"] * step + [action], held=held)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_on_its_way_is_not_handed_over(late: bool) -> None:
+    with a_facility() as facility:
+        given_up = facility.give_up()
+        facility.write("a")
+        met = Found(facility.path("a"), FileStat.of((facility.home / "a").lstat()))
+        until = facility.journal.now() + (-1.0 if late else 60.0)
+        way = Way(str(facility.home), given_up.root, (), until)
+        assert facility.journal.set_out(given_up, {f"{RETURNING}{given_up.id}": str(way)})
+        with nullcontext() if late else pytest.raises(Moving):
+            facility.journal.hand_over("amy", str(facility.home), met)
+
+
+def test_one_that_cannot_come_home_lets_the_others_settle() -> None:
+    """What of it is back has a row then, and people see what it waits for."""
+    with a_facility() as facility:
+        given_up = facility.give_up()
+        moves = iter((False, True))
+
+        def full(*arguments: Any) -> None:
+            if next(moves):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            move_back(*arguments)
+
+        move_back = returning.move_back
+        facility.write("c")
+        with mock.patch.object(returning, "move_back", full):
+            assert facility.quarantine.bring_back(given_up) == []
+        facility.hear()
+        assert {row.path for row in facility.journal.select(State.WAITING)} == {
+            facility.path(name) for name in "ac"
+        }
+        facility.until_nothing_is_left()
+        assert facility.imports == {NAMES: 1}
 
 
 def test_what_is_on_its_way_has_no_row_of_its_own() -> None:
