@@ -108,14 +108,19 @@ class Arrivals:
         self._begun(directory, name, fresh=True, bound=self._timing.silence, now=now)
 
     def written(self, directory: Directory, name: bytes, now: float) -> None:
-        """Its content has changed.  The writer still has it open."""
+        """Its content has changed.
+
+        The writer still has it open, and its close is awaited; unless it was truncate(2) by its
+        path, or a server of files that did this.
+        """
         arrival = directory.arrivals.get(name)
         if arrival is None:
             if directory.knows(name):
-                self._add(directory, name, fresh=False, bound=0.0, wait=math.inf, now=now)
+                wait, bound = self._timing.burst_gap, self._timing.silence
+                self._add(directory, name, fresh=False, bound=bound, wait=wait, now=now)
             else:
                 self.created(directory, name, now)
-        elif not arrival.fresh and arrival.due != math.inf:
+        elif not arrival.fresh and arrival.due != math.inf and not arrival.bound:
             self._set_due(arrival, self._burst_due(arrival, now))
 
     def closed(self, directory: Directory, name: bytes, now: float) -> None:
@@ -320,7 +325,8 @@ class Arrivals:
                     self._met.closed(arrival)
                 else:
                     arrival.due = now + max(arrival.bound - silent, 0.01)
-                self._heaps.push(arrival)
+                if arrival.due != math.inf:
+                    self._heaps.push(arrival)
                 return
         del directory.arrivals[name]
         same = not arrival.fresh and entry.identity == directory.files[name]
@@ -349,11 +355,13 @@ class Arrivals:
         Then it is due soon, see Met.  If the kernel says that somebody writes it, the
         close is still to come.
         """
-        if not self._asks_kernel(arrival.directory, arrival.bound):
+        where, bound = arrival.directory, arrival.bound
+        # Of a known file there may have been no writer at all, see `written`.
+        if not (self._asks_kernel(where, bound) if arrival.fresh else where.lane == OWN):
             return False
         written, entry = self.disk.written(arrival.directory.join(arrival.name))
         if written:
-            arrival.bound = self._timing.silence
+            arrival.bound = self._timing.silence if arrival.fresh else math.inf
         elif written is False:
             arrival.bound, arrival.due = 0.0, now + self._timing.hold
             arrival.closed_as = entry

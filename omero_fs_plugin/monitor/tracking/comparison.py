@@ -18,6 +18,7 @@ from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.requests import PathMode
 
 from .arrivals import AT_ONCE, Arrivals, Timing
+from .exchanges import Exchanges
 from .lanes import Scans
 from .tree import MAYBE, NEVER, Directory
 from .watches import Watches
@@ -52,6 +53,7 @@ class Comparison(ABC):
         self._disk: Disk  # while open
         self._scans = Scans()
         self._arrivals = Arrivals(tell, self._timing, self._scans)
+        self._exchanges = Exchanges()
         # Directories that wait for a scan; True: so does everything known below them.
         self._queued: dict[Directory, bool] = {}
         # Directories whose listing takes long, and those of them that are to be listed once more.

@@ -167,8 +167,11 @@ class Tracker(Comparison):
                     arrivals.happened(directory, name, mask, now)
                 elif mask & raw.IN_MOVED_TO:
                     arrivals.moved_to(directory, name, cookie, now)
+                    self._exchanges.came(directory, name)
                 elif mask & raw.GONE:
                     arrivals.gone(directory, name, cookie if mask & raw.IN_MOVED_FROM else 0)
+                    if mask & raw.IN_MOVED_FROM and self._exchanges.may_be(directory, name):
+                        self._hint(directory.join(name), now)
         if not more:
             arrivals.caught_up(now)
 
@@ -251,9 +254,13 @@ class Tracker(Comparison):
             return
         self.active_at = now
         known = parent.subdirs.get(name)
+        if mask & raw.IN_MOVED_TO:
+            self._exchanges.came(parent, name)
         if mask & raw.GONE:
             if name in parent.subdirs:
                 self._drop(parent, name)
+            if mask & raw.IN_MOVED_FROM and self._exchanges.may_be(parent, name):
+                self._hint(parent.join(name), now)
         elif known is not None:
             # It became readable, or was removed and made again, or a scan has met it before.
             if mask & raw.CAME or self._watches.is_polled(known):

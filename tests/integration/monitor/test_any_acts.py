@@ -6,6 +6,7 @@ threads and record; the model is the disk itself.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -36,6 +37,8 @@ QUICK = Timing(
     hold=0.02, silence=0.2, found=0.06, burst_gap=0.06, overflow=0.03, poll=0.03, check=0.05
 )
 SETTLED = 0.3  # s; longer than anything that is due waits
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CWD, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"d.new", b"odd\xff"])
 
 
@@ -94,6 +97,12 @@ def content(path: str | Path) -> bytes | None:
         return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None  # its Delete follows
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """renameat2(2) with RENAME_EXCHANGE.  Whether it was done."""
+    names = os.fsencode(one), os.fsencode(other)
+    return not _LIBC.renameat2(_CWD, names[0], _CWD, names[1], _EXCHANGE)
 
 
 class AnyActs(RuleBasedStateMachine):
@@ -214,6 +223,26 @@ class AnyActs(RuleBasedStateMachine):
         target = self.directory(data) / os.fsdecode(name)
         if source is not None and not (target.is_dir() and not target.is_symlink()):
             source.rename(target)
+
+    @rule(data=st.data())
+    def exchange(self, data: st.DataObject) -> None:
+        """Two names, of files or of directories, inside or outside, in one step."""
+        one, other = (self.file(data) or self.directory(data) for _ in range(2))
+        if {one, other}.isdisjoint({self.root, self.outside}):
+            exchanged(one, other)  # unless one lies in the other
+
+    @rule(data=st.data())
+    def exchange_directories(self, data: st.DataObject) -> None:
+        one, other = self.directory(data), self.directory(data)
+        if {one, other}.isdisjoint({self.root, self.outside}):
+            exchanged(one, other)
+
+    @rule(data=st.data(), size=st.integers(0, 4))
+    def truncate(self, data: st.DataObject, size: int) -> None:
+        """By its path: nobody opens it, and nobody closes it."""
+        path = self.file(data, regular=True)
+        if path is not None:
+            os.truncate(path, size)
 
     @rule(data=st.data(), name=NAMES)
     def move_tree(self, data: st.DataObject, name: bytes) -> None:

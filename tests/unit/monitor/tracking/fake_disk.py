@@ -289,6 +289,30 @@ class FakeDisk:
         if kind:
             self._emit(dentry.inode, raw.IN_MOVE_SELF)
 
+    def exchange(self, one: bytes, other: bytes) -> None:
+        """As renameat2(2) with RENAME_EXCHANGE: the kernel tells of two renames."""
+        first, second = self._dentry(one), self._dentry(other)
+        (here, name), (there, other_name) = (first.parent, first.name), (second.parent, second.name)
+        here.names[name], there.names[other_name] = second, first
+        first.parent, first.name = there, other_name
+        second.parent, second.name = here, name
+        moves = ((first, here, name, there, other_name), (second, there, other_name, here, name))
+        for dentry, before, was, now, called in moves:
+            kind = raw.IN_ISDIR if dentry.inode.kind is Kind.DIRECTORY else 0
+            cookie = next(self._cookies)
+            self._emit(before, raw.IN_MOVED_FROM | kind, was, cookie)
+            self._emit(now, raw.IN_MOVED_TO | kind, called, cookie)
+            if kind:
+                self._emit(dentry.inode, raw.IN_MOVE_SELF)
+
+    def truncate(self, path: bytes) -> None:
+        """By its path: nobody opens it, and nobody closes it."""
+        dentry = self._dentry(path)
+        dentry.inode.version += 1
+        dentry.inode.size = 0
+        self._changed(dentry.inode, content=True)
+        self._about(dentry, raw.IN_MODIFY)
+
     def forget_watches(self) -> None:
         """The watching process has ended."""
         self._watched.clear()

@@ -150,6 +150,24 @@ class AnySequence(RuleBasedStateMachine):
         if not fixed and not target.startswith(source + b"/") and self.disk.find(target) is None:
             self.disk.rename(source, target)
 
+    @rule(data=st.data())
+    def exchange(self, data: st.DataObject) -> None:
+        """Two files, two directories, or one of each."""
+        draw = data.draw(st.sampled_from([(1, 1), (1, 0), (0, 1), (0, 0)]))
+        one, other = (self.file(data) if file else self.directory(data) for file in draw)
+        if one is None or other is None or one == other:
+            return
+        within = one.startswith(other + b"/") or other.startswith(one + b"/")
+        fixed = {one, other} & {ROOT, AWAY, b"/data/outside"}
+        if not within and not fixed and not self.mounted(one) and not self.mounted(other):
+            self.disk.exchange(one, other)
+
+    @rule(data=st.data())
+    def truncate(self, data: st.DataObject) -> None:
+        path = self.file(data)
+        if path is not None and self.disk.find(path).kind is Kind.FILE:
+            self.disk.truncate(path)
+
     def mounted(self, path: bytes) -> bool:
         """Whether something is mounted there, or below."""
         return any(one == path or one.startswith(path + b"/") for one in self.disk.points)

@@ -28,6 +28,7 @@ def test_a_file_is_told_once_when_it_is_closed() -> None:
 
 def test_a_file_its_writer_keeps_open_is_told_after_silence_and_its_end_later() -> None:
     watched = Watched()
+    watched.disk.leases = True
     file = watched.disk.open(p("a"))
     for _ in range(5):
         watched.disk.write(file)
@@ -259,6 +260,7 @@ def test_a_burst_without_end_is_told_from_time_to_time() -> None:
 
 def test_writes_in_one_open_are_one_modify_after_the_close() -> None:
     watched = Watched()
+    watched.disk.leases = True
     watched.disk.put(p("a"))
     watched.wait(1)
     watched.take()
@@ -270,6 +272,38 @@ def test_writes_in_one_open_are_one_modify_after_the_close() -> None:
     watched.disk.close(file)
     watched.wait(1)
     assert watched.take() == [("Modify", "a")]
+
+
+def test_where_the_kernel_does_not_say_who_writes_silence_counts_as_a_close() -> None:
+    """Else what truncate(2) did to a file by its path would never be told: nobody closes it."""
+    watched = Watched()
+    watched.disk.put(p("a"))
+    watched.wait(1)
+    watched.take()
+    file = watched.disk.open(p("a"))
+    for _ in range(20):
+        watched.disk.write(file)
+        watched.wait(Timing().silence * 0.9)
+    assert watched.take() == []
+    watched.wait(Timing().silence * 0.2)
+    assert watched.take() == [("Modify", "a")]
+    watched.disk.write(file)
+    watched.disk.close(file)
+    watched.wait(1)
+    assert watched.take() == [("Modify", "a")]
+
+
+@pytest.mark.parametrize("leases", [True, False])
+def test_a_file_that_nobody_opens_is_truncated(leases: bool) -> None:
+    watched = Watched()
+    watched.disk.leases = leases
+    watched.disk.put(p("a"))
+    watched.wait(1)
+    watched.take()
+    watched.disk.truncate(p("a"))
+    watched.wait(1.0 if leases else Timing().silence + 1)
+    assert watched.take() == [("Modify", "a")]
+    assert watched.tracker._arrivals.due() == math.inf
 
 
 def test_opened_for_writing_and_not_written_is_no_modify() -> None:

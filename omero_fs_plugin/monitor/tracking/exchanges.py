@@ -1,0 +1,28 @@
+"""Two names that are exchanged in one step: renameat2(2) with RENAME_EXCHANGE.
+
+The kernel tells of it as of two renames: a is gone, b came, b is gone, a came.  After the third of
+these something is at b nevertheless.  Pure.
+"""
+
+from __future__ import annotations
+
+from .tree import Directory
+
+_KEPT = 64  # names, at most
+
+
+class Exchanges:
+    """The names that something was renamed to last."""
+
+    def __init__(self) -> None:
+        self._came: dict[bytes, Directory] = {}
+
+    def came(self, directory: Directory, name: bytes) -> None:
+        """Something was renamed to this."""
+        if len(self._came) >= _KEPT:
+            self._came.clear()
+        self._came[name] = directory
+
+    def may_be(self, directory: Directory, name: bytes) -> bool:
+        """Whether something may be there although the kernel says that it was renamed: look."""
+        return self._came.pop(name, None) is directory

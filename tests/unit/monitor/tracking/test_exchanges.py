@@ -1,0 +1,66 @@
+"""Two names that are exchanged in one step: afterwards the client knows what is where."""
+
+from __future__ import annotations
+
+import pytest
+
+from omero_fs_plugin.monitor.tracking.exchanges import _KEPT, Exchanges
+from omero_fs_plugin.monitor.tracking.tree import Directory
+
+from .fake_disk import Watched, p
+
+OUTSIDE = b"/data/outside"
+
+
+def put(watched: Watched, *paths: bytes) -> None:
+    for path in paths:
+        watched.disk.mkdirs(path.rpartition(b"/")[0])
+        watched.disk.put(path)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["read at once", "read one by one"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (p("a"), p("b")),
+        (p("p/a"), p("q/b")),
+        (OUTSIDE + b"/new", p("a")),
+        (p("a"), OUTSIDE + b"/new"),
+        (p("p"), p("q")),
+        (OUTSIDE + b"/p", p("q")),
+        (p("a"), p("q")),
+        (p("q"), p("a")),
+    ],
+    ids=lambda path: path.decode(),
+)
+def test_what_is_there_afterwards_is_known(one: bytes, other: bytes, apart: bool) -> None:
+    watched = Watched()
+    put(watched, p("a"), p("b"), p("p/a"), p("p/more"), p("q/b"), OUTSIDE + b"/new")
+    put(watched, OUTSIDE + b"/p/far")
+    watched.wait(12)
+    files = {text for kind, text in watched.take() if kind == "Create"}
+    watched.disk.exchange(one, other)
+    while apart and watched.disk.queue:
+        watched.feed(1)
+        watched.tracker.step(watched.disk.now)
+    watched.wait(12)
+    for kind, text in watched.take():
+        if kind == "Create":
+            files.add(text)
+        elif kind == "Delete":
+            files.discard(text)
+    there = watched.disk.below(p("")[:-1])
+    assert files == {path[len(p("")) :].decode() for path in there}
+    watched.disk.put((one if one.startswith(p("")) else other) + b".late")
+    watched.wait(1)
+    assert [kind for kind, _ in watched.take()] == ["Create"]
+
+
+def test_it_keeps_few_names() -> None:
+    exchanges, directory = Exchanges(), Directory(b"/d", None)
+    for number in range(1000):
+        exchanges.came(directory, b"%d" % number)
+        assert len(exchanges._came) <= _KEPT
+    assert exchanges.may_be(directory, b"999")
+    assert not exchanges.may_be(directory, b"999")
+    assert not exchanges.may_be(directory, b"0")
