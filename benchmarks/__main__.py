@@ -1,7 +1,8 @@
 """`make bench`: every workload, every contender, in turn.
 
-Exit code 0; or 1 if FSServer missed or doubled a file in any run, or if a
-contender could not be run; or 130 if it was interrupted.  The exit code does
+Exit code 0; or 1 if FSServer missed or doubled a file in any run, or told of one
+too early, or if a contender could not be run; or 2 if nothing is measured
+with these options; or 130 if it was interrupted.  The exit code does
 not depend on times.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,12 +27,14 @@ from .contenders import (
     before,
     omero_dropbox,
 )
-from .options import at_least_one, parser_of
+from .ending import on_sigterm
+from .options import at_least_one, parser_of, read
 from .report import Results
 
 STANDING = "standing"  # start, memory and idleness on a large tree
 MILLION = "million"  # the same of FSServer alone, on a larger one
 CYCLES = "cycles"
+_NOBODY = "none of the contenders takes part"
 RESULTS = Path(__file__).parent / "RESULTS.rst"
 
 
@@ -59,7 +61,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="the tree of an earlier commit, whose FSServer runs beside in some",
     )
-    parsed = parser.parse_args(given)
+    parsed = read(parser, given)
     at_least_one(parser, parsed, "repeat")
     return parsed
 
@@ -88,6 +90,10 @@ def _in_turn(contenders: list[Contender], number: int) -> list[Contender]:
     return contenders[first:] + contenders[:first]
 
 
+def _takes_part(contender: Contender, workload: workloads.Workload) -> bool:
+    return not contender.only or workload.name in contender.only
+
+
 def _run_workloads(
     options: argparse.Namespace, contenders: list[Contender], scratch: Path, results: Results
 ) -> None:
@@ -98,6 +104,10 @@ def _run_workloads(
             wanted.remove(workload)
             results.skipped.append(f"{workload.name}: {reason}")
             say(f"{workload.name} is skipped: {reason}")
+    for workload in list(wanted):
+        if not any(_takes_part(one, workload) for one in contenders):
+            wanted.remove(workload)
+            results.skipped.append(f"{workload.name}: {_NOBODY}")
     for number in range(options.repeat):
         for workload in wanted:
             count = workloads.size(workload, quick=options.quick)
@@ -106,10 +116,10 @@ def _run_workloads(
             # In the order of the report, whichever contender begins.
             repetitions = results.workloads.setdefault(
                 workload.name,
-                {one.name: [] for one in contenders if not one.only or workload.name in one.only},
+                {one.name: [] for one in contenders if _takes_part(one, workload)},
             )
             for contender in _in_turn(contenders, number):
-                if contender.only and workload.name not in contender.only:
+                if not _takes_part(contender, workload):
                     continue
                 outcome = runs.run(workload, contender, scratch, count)
                 repetitions[contender.name].append(outcome)
@@ -126,13 +136,17 @@ def _run_workloads(
 def _run_standing(
     options: argparse.Namespace, contenders: list[Contender], scratch: Path, results: Results
 ) -> None:
+    contenders = [one for one in contenders if not one.only]
+    if not contenders:
+        results.skipped.append(f"{STANDING}: {_NOBODY}")
+        return
     root = scratch / "tree"
     say("\nmaking a large tree")
     files = runs.make_tree(root, quick=options.quick)
     runs.walk(root)  # so the kernel knows the new files equally well for every contender
     for number in range(options.repeat):
         for contender in _in_turn(contenders, number):
-            if contender.only or (number and contender is not FSSERVER):
+            if number and contender is not FSSERVER:
                 continue  # no goal needs it, and omero-dropbox starts for a minute and a half
             one = runs.stand(contender, scratch, root, files)
             results.standing.setdefault(contender.name, []).append(one)
@@ -146,6 +160,7 @@ def _run_million(
     """FSServer alone: it has to be linear, and nobody waits minutes for the others."""
     ours = [one for one in contenders if one is FSSERVER]
     if not ours:
+        results.skipped.append(f"{MILLION}: {_NOBODY}")
         return
     root = scratch / "million"
     say("\nmaking a tree of a million files")
@@ -168,22 +183,21 @@ def _say_standing(contender: Contender, one: runs.Standing) -> None:
 def _run_cycles(
     options: argparse.Namespace, contenders: list[Contender], scratch: Path, results: Results
 ) -> None:
+    servers = [one for one in contenders if one.server and not one.only]
+    if not servers:
+        results.skipped.append(f"{CYCLES}: {_NOBODY}")
+        return
     say("\ncreate, start, stop, destroy")
-    for contender in contenders:
-        if contender.server and not contender.only:
-            one = runs.cycle(contender, scratch, quick=options.quick)
-            results.cycles[contender.name] = one
-            say(f" {contender.name}  {one.cycles} in {one.seconds:.1f} s, left: {one.left}")
-
-
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+    for contender in servers:
+        one = runs.cycle(contender, scratch, quick=options.quick)
+        results.cycles[contender.name] = one
+        say(f" {contender.name}  {one.cycles} in {one.seconds:.1f} s, left: {one.left}")
 
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     options = _arguments(given)
-    signal.signal(signal.SIGTERM, _interrupted)
+    on_sigterm()
     results = Results()
     began = os.getloadavg()[0]
     scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
@@ -203,10 +217,15 @@ def main(given: Sequence[str]) -> int:
         return 130
     finally:
         shutil.rmtree(scratch)
+    if not results.measured():
+        sys.stderr.write(f"bench: nothing is measured: {'; '.join(results.skipped)}\n")
+        return 2
     load = (began, os.getloadavg()[0])
-    text = report.whole(results, quick=options.quick, repeat=options.repeat, load=load)
+    text = report.whole(
+        results, quick=options.quick, repeat=options.repeat, load=load, changed=options.changed
+    )
     say("\n" + text)
-    whole = not (options.quick or options.only or options.contender)
+    whole = not (options.quick or options.only or options.contender or options.changed)
     output = options.output or (RESULTS if whole else None)
     if output is not None:
         output.write_text(text, encoding="utf-8")

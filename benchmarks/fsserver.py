@@ -3,8 +3,8 @@
 Each workload runs with FSServer as it is, once as always and once with each of its calls noted, and
 with `--before DIR` the same for FSServer of an earlier commit, in turn.
 
-Exit code 0; or 1 if something was missed, doubled or could not be measured; or 130 if it was
-interrupted.
+Exit code 0; or 1 if something was missed, doubled, told too early or could not be measured; or 130
+if it was interrupted.  Calls are noted with Python 3.11; with a later one the rest is measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any
 
 from . import measure, noted, report, runs, workloads
 from .contenders import AS_BEFORE, FSSERVER, BenchmarkError, Contender
-from .options import at_least_one, parser_of
+from .ending import on_sigterm
+from .options import at_least_one, parser_of, read, sizes
 
 RESULTS = Path(__file__).parent / "RESULTS-fsserver.rst"
 CHECKOUT = str(Path(__file__).parents[1])
@@ -103,13 +104,19 @@ def contender(tree: str, file: Path | None) -> Contender:
 
 
 def measured(side: Side, workload: workloads.Workload, tree: str, scratch: Path, count: int) -> str:
-    """One run as always and one noted.  Returns what was missed or doubled; empty: nothing."""
+    """One run as always and one noted.  Returns what was missed or doubled; empty: nothing.
+
+    Where calls cannot be noted (`noted.cannot`) there is the first run alone.
+    """
     faults = []
-    for file in (None, scratch / "noted.json"):
+    for file in (None, scratch / "noted.json") if noted.cannot() is None else (None,):
         marks = Marks(file)
         outcome = runs.run(workload, contender(tree, file), scratch, count, cpu=marks)
-        if outcome.missing or outcome.twice:
-            faults.append(f"{workload.name}: {outcome.missing} missing, {outcome.twice} twice")
+        if outcome.missing or outcome.early or outcome.twice:
+            faults.append(
+                f"{workload.name}: {outcome.missing} missing, {outcome.early} early, "
+                f"{outcome.twice} twice"
+            )
         each = 1e6 * outcome.cpu / count
         if file is None:
             side.cpu.append(each)
@@ -134,12 +141,20 @@ def lines(sides: dict[str, Side]) -> list[str]:
     rows = [
         ["CPU, as always (us a file)", *(f"{report.median(one.cpu):.1f}" for one in each)],
         ["not in the kernel", *(f"{100 * report.median(one.user):.0f} %" for one in each)],
-        ["CPU, each call noted (us a file)", *(f"{report.median(one.noted):.1f}" for one in each)],
-        ["calls noted, a file", *(f"{one.all_calls():.1f}" for one in each)],
     ]
+    if all(one.noted for one in each):
+        rows += [
+            [
+                "CPU, each call noted (us a file)",
+                *(f"{report.median(one.noted):.1f}" for one in each),
+            ],
+            ["calls noted, a file", *(f"{one.all_calls():.1f}" for one in each)],
+        ]
     found = report.table(("", *names), rows)
     for kind in ("threads", "functions"):
-        one = sides[names[0]].shares[kind]
+        one = sides[names[0]].shares.get(kind)
+        if one is None:
+            continue  # nothing is noted
         found += ["", *report.table(_header(kind, names), _rows(kind, sides, sorted_by(one)))]
     return found
 
@@ -174,7 +189,7 @@ def _arguments(given: Sequence[str]) -> Any:
     parser.add_argument(
         "--before", metavar="DIR", help="the tree of an earlier commit, to measure beside"
     )
-    parsed = parser.parse_args(given)
+    parsed = read(parser, given)
     at_least_one(parser, parsed, "repeat")
     return parsed
 
@@ -182,11 +197,12 @@ def _arguments(given: Sequence[str]) -> Any:
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     options = _arguments(given)
+    on_sigterm()
     trees = {NOW: CHECKOUT, **({BEFORE: options.before} if options.before else {})}
     wanted = [w for w in workloads.WORKLOADS if w.name in (options.only or AS_BEFORE)]
     load = os.getloadavg()[0]
-    text = _heading(options)
-    faults = []
+    faults = [f"not noted: {why}"] if (why := noted.cannot()) else []
+    text = [*_heading(options), *(line for fault in faults for line in ("", fault))]
     scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
     try:
         for workload in wanted:
@@ -210,7 +226,8 @@ def main(given: Sequence[str]) -> int:
     text[text.index(":Load:")] = (
         f":Load: {load:.1f} at the begin, {os.getloadavg()[0]:.1f} at the end"
     )
-    output = options.output or (None if options.quick or options.only else RESULTS)
+    whole = not (options.quick or options.only or options.changed or noted.cannot())
+    output = options.output or (RESULTS if whole else None)
     if output is not None:
         output.write_text("\n".join([*text, ""]), encoding="utf-8")
     told = [fault for fault in faults if fault]
@@ -233,7 +250,7 @@ def _heading(options: Any) -> list[str]:
         f":Machine: {report.machine()}",
         ":Load:",
         f":Runs: {options.repeat} of each, in turn. Each figure is the median.",
-        ":Sizes: " + ("A tenth of the sizes (--quick)." if options.quick else "Full sizes."),
+        f":Sizes: {sizes(quick=options.quick, changed=options.changed)}",
     ]
 
 

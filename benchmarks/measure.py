@@ -14,6 +14,8 @@ from pathlib import Path
 from .listener import Heard
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# ns; the close is noted when close() has returned, and others may hear of it before that.
+CLOSING = 50_000_000
 _TICK = 1 / os.sysconf("SC_CLK_TCK")  # s
 
 
@@ -127,6 +129,7 @@ class Outcome:
 
     files: int
     missing: int  # files for which the client received no event
+    early: int  # files of which it heard only while they were still written
     twice: int  # further events for a file that it knew
     extra: int  # other events: for temporary names, or Modify for a new file
     p50: float  # ms from close or rename to the client
@@ -137,7 +140,7 @@ class Outcome:
     @property
     def per_cpu(self) -> float:
         """Files reported in a second of CPU."""
-        return (self.files - self.missing) / self.cpu if self.cpu else math.nan
+        return (self.files - self.missing - self.early) / self.cpu if self.cpu else math.nan
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -150,24 +153,34 @@ def quantile(values: Sequence[float], share: float) -> float:
 def judge(expected: Expected, heard: Sequence[Heard], *, cpu: float, peak: int) -> Outcome:
     """Compares the received events with what happened.
 
-    For a new file its first Create counts, for a rewritten one its last Modify:
-    only then the client knows the whole file.  An event before the close counts
-    as immediate.
+    For a new file the first event from its close on counts, for a rewritten one its last Modify:
+    only then the client knows the whole file.  Whoever hears of a file only before its close, and
+    of nothing after it, takes half a file for a whole one: it is told too early.  An event of the
+    last CLOSING before the close is one of the close, and immediate.
     """
     told: Counter[str] = Counter()
     arrived: dict[str, int] = {}
     others = 0
     for now, kind, path in heard:
-        if kind != expected.kind or path not in expected.at:
+        as_expected = kind == expected.kind and path in expected.at
+        if as_expected:
+            told[path] += 1
+        else:
             others += kind != "System"
+        if path not in expected.at or now < expected.at[path] - CLOSING:
             continue
-        told[path] += 1
-        if expected.kind == "Modify" or path not in arrived:
-            arrived[path] = now
+        if expected.kind == "Modify":
+            if as_expected:
+                arrived[path] = now
+        elif kind in ("Create", "Modify"):
+            arrived.setdefault(path, now)
+    for path in arrived.keys() - told.keys():
+        del arrived[path]  # missing: of a new file its Create was expected
     late = [max(0, now - expected.at[path]) / 1e6 for path, now in arrived.items()]
     return Outcome(
         files=len(expected.at),
         missing=len(expected.at) - len(told),
+        early=len(told) - len(arrived),
         twice=sum(told.values()) - len(told),
         extra=others,
         p50=quantile(late, 0.5),

@@ -3,6 +3,8 @@
 ``noted.py FILE ...`` writes into FILE when it is told to (SIGUSR1): the calls and the CPU time (s)
 of each function, the system's own among them, and of each thread.  To note a call costs more than
 a short call takes, so that only shares say something.  Threads that Ice makes are not noted.
+
+It needs Python 3.11 or older: see `cannot`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,21 @@ from types import CodeType
 from typing import Any
 
 _NUMBER = re.compile(r"-[0-9a-f]{8}$|-\d+$")  # of a monitor, or of one thread of several
+
+
+def cannot() -> str | None:
+    """Why calls cannot be noted here; None if they can.
+
+    From Python 3.12 on a process has one profiler at a time (sys.monitoring), so that the second
+    thread's cannot begin.
+    """
+    if not hasattr(sys, "monitoring"):
+        return None
+    return f"to note the calls of several threads takes Python 3.11, not {_python()}"
+
+
+def _python() -> str:
+    return ".".join(map(str, sys.version_info[:2]))
 
 
 class Notes:
@@ -63,6 +80,9 @@ def _name(code: CodeType | str) -> str:
 
 def main() -> int:
     """Runs FSServer's own main.  Returns its exit code."""
+    if why := cannot():
+        sys.stderr.write(f"noted: {why}\n")
+        return 2
     from omero_fs_plugin.monitor import server
 
     file = Path(sys.argv.pop(1))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .contenders import BEFORE
 from .measure import Outcome
+from .options import sizes
 from .runs import Cycled, Standing
 
 OURS = "FSServer"
@@ -40,13 +41,18 @@ class Results:
     cycles: dict[str, Cycled] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)  # what was not run, and why
 
+    def measured(self) -> bool:
+        """Whether there is any figure."""
+        workloads = any(one for some in self.workloads.values() for one in some.values())
+        return bool(workloads or self.standing or self.million or self.cycles)
+
     def faults(self) -> list[str]:
-        """The workloads in which FSServer missed or doubled a file, in any repetition."""
+        """The workloads in which FSServer missed or doubled a file, or told of one too early."""
         return [
-            f"{name}, run {number}: {one.missing} missing, {one.twice} twice"
+            f"{name}, run {number}: {one.missing} missing, {one.early} early, {one.twice} twice"
             for name, repetitions in self.workloads.items()
             for number, one in enumerate(repetitions.get(OURS, []), 1)
-            if one.missing or one.twice
+            if one.missing or one.early or one.twice
         ]
 
 
@@ -101,6 +107,7 @@ def outcome_row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
     return [
         name,
         _range([one.missing for one in outcomes]),
+        _range([one.early for one in outcomes]),
         _range([one.twice for one in outcomes]),
         _range([one.extra for one in outcomes]),
         _three(median(one.p50 for one in outcomes)),
@@ -112,7 +119,8 @@ def outcome_row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 OUTCOME_HEADER = (
-    "contender", "missing", "twice", "extra", "p50 ms", "p99 ms", "CPU s", "files/CPU s", "peak MiB"
+    "contender", "missing", "early", "twice", "extra",
+    "p50 ms", "p99 ms", "CPU s", "files/CPU s", "peak MiB",
 )  # fmt: skip
 
 
@@ -198,9 +206,11 @@ def goals(results: Results) -> list[list[str]]:
     rows: list[list[str]] = []
     if results.workloads:
         bad = sum(
-            one.missing + one.twice for r in results.workloads.values() for one in r.get(OURS, [])
+            one.missing + one.early + one.twice
+            for r in results.workloads.values()
+            for one in r.get(OURS, [])
         )
-        rows.append(_goal("missing and twice, all runs: 0", bad, not bad, 0))
+        rows.append(_goal("missing, early and twice, all runs: 0", bad, not bad, 0))
     for name, repetitions in results.workloads.items():
         ours, theirs = repetitions.get(OURS, []), repetitions.get(RIVAL, [])
         speed = median(_ratios([o.per_cpu for o in ours], [o.per_cpu for o in theirs]))
@@ -264,9 +274,16 @@ def machine() -> str:
     )
 
 
-def whole(results: Results, *, quick: bool, repeat: int, load: tuple[float, float]) -> str:
+def whole(
+    results: Results,
+    *,
+    quick: bool,
+    repeat: int,
+    load: tuple[float, float],
+    changed: Sequence[str] = (),
+) -> str:
     """The report; `load`: the load average when the run began and when it ended."""
-    size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
+    size = sizes(quick=quick, changed=changed)
     lines = [
         "Benchmark results",
         "=================",

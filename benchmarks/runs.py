@@ -15,7 +15,7 @@ from .workloads import Workload
 
 # All events came, and no more for this long: an event told twice would have come by now.
 SETTLED = 3.0  # s
-# Some events are missing, and none has come for this long: they will not come.
+# Some files are missing or told too early, and nothing has come for this long: they will not come.
 GIVEN_UP = 15.0  # s
 # CPU is read when no event has come for this long.
 CPU_READ = 1.0  # s
@@ -69,7 +69,7 @@ def run(
                     cpu=spent,
                     peak=measure.memory(running.pid, "VmHWM"),
                 )
-                if not outcome.missing or quiet >= GIVEN_UP:
+                if not (outcome.missing or outcome.early) or quiet >= GIVEN_UP:
                     return outcome
             time.sleep(GLANCE)
 

@@ -9,14 +9,60 @@ tools=$checkout/tools
 module=$1
 shift
 
+# The FILE of --output is where the caller's shell has it, also if the benchmark runs in a copy.
+output=
+arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --output=?*) output=${1#--output=} ;;
+        --output)
+            if [ -n "${2-}" ]; then
+                output=$2
+                shift
+            else
+                arguments+=("$1") # the benchmark says what is wrong with it
+            fi
+            ;;
+        *) arguments+=("$1") ;;
+    esac
+    shift
+done
+set -- "${arguments[@]}"
+case $output in
+    '' | /*) ;;
+    *) output=$PWD/$output ;;
+esac
+
+# Before the environment of the rival is made and anything is measured.
+no_output() { printf 'bench: --output: %s\n' "$*" >&2; exit 2; }
+if [ -n "$output" ]; then
+    [ -d "$(dirname "$output")" ] || no_output "$(dirname "$output") is no directory"
+    [ ! -d "$output" ] || no_output "$output is a directory"
+    if [ -e "$output" ]; then
+        [ -w "$output" ] || no_output "$output may not be written"
+    else
+        [ -w "$(dirname "$output")" ] || no_output "$output may not be written"
+    fi
+fi
+
 # run RESULTS COMMAND...: for root the tables are written where omero-server may,
 # and fetched.
 run() {
-    local results=$1 before status=0
+    local results=$1 before status=0 apart=
     shift
     cd "$tree"
     before=$(sha256sum "$results" 2>/dev/null || true)
+    if [ -n "$output" ] && [ "$root" = yes ]; then
+        apart=$(as_user mktemp -d "$place/output-XXXXXX")
+        set -- "$@" --output "$apart/tables"
+    elif [ -n "$output" ]; then
+        set -- "$@" --output "$output"
+    fi
     as_user "$@" || status=$?
+    if [ -n "$apart" ]; then
+        [ ! -e "$apart/tables" ] || cat "$apart/tables" >"$output"
+        rm -rf -- "$apart"
+    fi
     if [ "$root" = yes ] && [ "$(sha256sum "$results" 2>/dev/null || true)" != "$before" ]; then
         cat "$tree/$results" >"$checkout/$results"
     fi

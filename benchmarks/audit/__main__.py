@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
-from benchmarks.options import parser_of
+from benchmarks.options import parser_of, read
 
 from . import runs
 
@@ -30,7 +30,7 @@ HEADING = (
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    options = parser_of("bench-audit", __doc__, RESULTS, PARTS).parse_args(given)
+    options = read(parser_of("bench-audit", __doc__, RESULTS, PARTS), given)
     less = 10 if options.quick else 1
     return execute(
         {name: partial(runs.measure, divided=divided * less) for name, divided in PARTS.items()},

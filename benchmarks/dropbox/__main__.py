@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.options import at_least_one, parser_of
+from benchmarks.options import at_least_one, parser_of, read
 
 from . import beside, idle, profile, report, scenarios
 from .running import execute
@@ -59,7 +59,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="runs of each part, in turn; figures are the medians (default: %(default)s)",
     )
-    parsed = parser.parse_args(given)
+    parsed = read(parser, given)
     at_least_one(parser, parsed, "importers")
     at_least_one(parser, parsed, "repeat")
     return parsed
@@ -73,6 +73,7 @@ def main(given: Sequence[str]) -> int:
         quick=options.quick,
         only=options.only,
         output=options.output,
+        changed=options.changed,
         results=RESULTS,
         heading=report.HEADING,
         repeat=options.repeat,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 
+from benchmarks.options import sizes
 from benchmarks.report import machine, table
 
 from .scenarios import Figure, Outcome
@@ -62,13 +63,13 @@ def whole(
     loads: Sequence[float],
     heading: Sequence[str],
     runs: Sequence[int] = (),
+    changed: Sequence[str] = (),
 ) -> str:
     """The report.
 
     `loads`: the load average at the begin and after each run of a scenario.  `runs`: the number of
-    runs of each scenario, if there are several.
+    runs of each scenario, if there are several.  `changed`: the options that made sizes other ones.
     """
-    size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
     text = [
         *heading,
         "",
@@ -76,7 +77,7 @@ def whole(
         f":Machine: {machine()}",
         f":Load: {loads[0]:.1f} at the begin; after each part, which makes load itself: "
         + ", ".join(f"{load:.1f}" for load in loads[1:]),
-        f":Sizes: {size}",
+        f":Sizes: {sizes(quick=quick, changed=changed)}",
     ]
     if max(runs, default=1) > 1:
         numbers = f"{runs[0]} of each" if len(set(runs)) == 1 else ", ".join(map(str, runs))

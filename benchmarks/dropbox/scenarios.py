@@ -68,14 +68,14 @@ def of_runs(runs: Sequence[Outcome]) -> Outcome:
     """
     if len(runs) == 1:
         return runs[0]
-    values: dict[str, list[float]] = {}
+    values: dict[tuple[str, str], list[float]] = {}  # one text may have times and bytes
     for figure in itertools.chain.from_iterable(run.figures for run in runs):
-        values.setdefault(figure.text, []).append(figure.value)
-    first = {f.text: f for run in reversed(runs) for f in run.figures}
+        values.setdefault((figure.text, figure.unit), []).append(figure.value)
+    first = {(f.text, f.unit): f for run in reversed(runs) for f in run.figures}
     figures = [
-        replace(first[text], value=statistics.median(some), spread=(min(some), max(some)))
-        for text, some in values.items()
-        if first[text].target is not None or len(some) > len(runs) / 2
+        replace(first[key], value=statistics.median(some), spread=(min(some), max(some)))
+        for key, some in values.items()
+        if first[key].target is not None or len(some) > len(runs) / 2
     ]
     return Outcome(runs[0].title, figures, [fault for run in runs for fault in run.faults])
 

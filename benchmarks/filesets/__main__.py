@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.dropbox.running import execute
 from benchmarks.dropbox.scenarios import Outcome
-from benchmarks.options import at_least_one, parser_of
+from benchmarks.options import at_least_one, parser_of, read
 
 from . import delayed, grouping, importing, large, resumed, stores
 from .kinds import KINDS
@@ -75,7 +75,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         choices=large.TRANSFERS,
         help="of `large` and `kinds`, this transfer alone; may be repeated",
     )
-    parsed = parser.parse_args(given)
+    parsed = read(parser, given)
     at_least_one(parser, parsed, "rounds")
     if min(parsed.chunks or CHUNKS) < 1:
         parser.error("--chunks: must be 1 or more")
@@ -135,6 +135,7 @@ def main(given: Sequence[str]) -> int:
         quick=options.quick,
         only=options.only,
         output=options.output,
+        changed=options.changed,
         results=RESULTS,
         heading=(*HEADING, f"{options.rounds} rounds; a ratio is the median of theirs."),
     )

@@ -7,15 +7,14 @@ its own.  It prints a line of JSON.
 from __future__ import annotations
 
 import json
-import signal
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.dropbox.grid import Grid
-from benchmarks.dropbox.running import interrupted
 from benchmarks.dropbox.scenarios import Figure, Outcome
+from benchmarks.ending import on_sigterm
 from benchmarks.progress import say
 
 from . import importing, stores
@@ -59,7 +58,7 @@ def main(files: int, rounds: int, delay: float, scratch: Path) -> dict[str, Any]
     """What is to be told."""
     seconds: dict[str, list[float]] = {}
     faults: list[str] = []
-    signal.signal(signal.SIGTERM, interrupted)  # or the sandbox would go on without us
+    on_sigterm()  # or the sandbox would go on without us
     say(f"a sandbox behind a router that keeps each packet {delay:g} ms")
     with Behind(delay) as behind, Grid(scratch, {}) as grid:
         _move(grid)

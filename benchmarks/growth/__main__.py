@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
-from benchmarks.options import parser_of
+from benchmarks.options import at_least_one, parser_of, read
 
 from . import flood, table
 from .subjects import SUBJECTS
@@ -31,7 +31,16 @@ HEADING = (
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    options = parser_of("bench-growth", __doc__, RESULTS, [*SUBJECTS, FLOOD]).parse_args(given)
+    parser = parser_of("bench-growth", __doc__, RESULTS, [*SUBJECTS, FLOOD])
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs of each part, in turn; figures are the medians (default: %(default)s)",
+    )
+    options = read(parser, given)
+    at_least_one(parser, options, "repeat")
     less = 10 if options.quick else 1
     subjects = [name for name in options.only or () if name != FLOOD]
     parts = [ALL] if subjects else []
@@ -47,6 +56,8 @@ def main(given: Sequence[str]) -> int:
         output=options.output,
         results=RESULTS,
         heading=HEADING,
+        repeat=options.repeat,
+        changed=options.changed,
     )
 
 

@@ -18,8 +18,11 @@ LIMIT = 900.0  # s for one size
 MB = 1_000_000  # bytes
 # n log n has an exponent of 1.1 at these sizes; the rest is for a noisy machine.
 MOST = 1.25
-# Below this, what is measured is mostly what any size costs, and says nothing of growth.
+# Where the largest size costs less, it is mostly what any size costs, and says nothing of growth.
 LEAST_S, LEAST_MB = 0.05, 2.0
+# A smaller size may cost less than that.  Less than a hundredth of it is nothing that can be
+# measured, and counts as so much.
+UNSEEN = 0.01
 
 
 def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
@@ -53,10 +56,11 @@ def _add(outcome: Outcome, scratch: Path, name: str, subject: Subject, less: int
             Figure(f"{size:,} {subject.text}", cost, unit)
             for size, cost in zip(sizes, costs, strict=True)
         ]
-        if costs[0] >= least:
+        if costs[-1] >= least:
             text = f"{subject.text}: {unit}, growth exponent"
             target = MOST if less == 1 else None
-            outcome.figures.append(Figure(text, exponent(sizes, costs), "", target))
+            seen = [max(cost, UNSEEN * least) for cost in costs]
+            outcome.figures.append(Figure(text, exponent(sizes, seen), "", target))
     if subject.most is not None:
         each = (memory[-1] - memory[0]) * MB / (sizes[-1] - sizes[0])
         text = f"{subject.text}: memory for each beyond the first {sizes[0]:,}"

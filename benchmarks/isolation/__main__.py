@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
-from benchmarks.options import at_least_one, parser_of
+from benchmarks.options import at_least_one, parser_of, read
 
 from . import grouping, importing, sides
 
@@ -59,7 +59,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="files in each turn of the imports (default: %(default)s)",
     )
-    parsed = parser.parse_args(given)
+    parsed = read(parser, given)
     at_least_one(parser, parsed, "rounds")
     at_least_one(parser, parsed, "imports")
     if not (parsed.tree / "omero_fs_plugin").is_dir():
@@ -86,6 +86,7 @@ def main(given: Sequence[str]) -> int:
         quick=options.quick,
         only=options.only,
         output=options.output,
+        changed=options.changed,
         results=RESULTS,
         heading=[line.format(**words) for line in HEADING],
     )

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
-from benchmarks.options import parser_of
+from benchmarks.options import parser_of, read
 
 from . import metrics, scenarios
 
@@ -30,7 +30,7 @@ HEADING = (
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     parts = {**scenarios.PARTS, "metrics": metrics.TEXT}
-    options = parser_of("bench-journal", __doc__, RESULTS, parts).parse_args(given)
+    options = read(parser_of("bench-journal", __doc__, RESULTS, parts), given)
     less = 10 if options.quick else 1
     return execute(
         {

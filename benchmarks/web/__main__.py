@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
-from benchmarks.options import parser_of
+from benchmarks.options import parser_of, read
 
 from . import browser, publishing
 from .configured import configure
@@ -33,7 +33,7 @@ HEADING = (
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     parts = (*PARTS, "browser", "publishing")
-    options = parser_of("bench-web", __doc__, RESULTS, parts).parse_args(given)
+    options = read(parser_of("bench-web", __doc__, RESULTS, parts), given)
     configure("benchmarks.web.urls")
     from . import page
 

@@ -22,6 +22,7 @@ from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox.running import execute
 from benchmarks.dropbox.scenarios import Figure, Outcome, tiff
 from benchmarks.filesets.relay import ALONE, possible
+from benchmarks.options import add_output, read
 from omero_fs_plugin.dropbox.journal.states import State
 
 from .blows import Blows
@@ -48,14 +49,16 @@ _SETTLE_S = 300.0
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="make bench-nodes BENCH_ARGS=...", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make bench-nodes BENCH_ARGS=...", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--filesets", type=int, default=2000, help="at the begin (2000)")
     parser.add_argument("--users", type=int, default=20, help="whose files they are (20)")
     parser.add_argument("--window", type=float, default=60.0, help="s of each measurement (60)")
     parser.add_argument("--blows", type=float, default=300.0, help="s of blows (300)")
     parser.add_argument("--seed", type=int, default=15, help="of every choice (15)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the table goes")
-    options = parser.parse_args(given)
+    add_output(parser, RESULTS)
+    options = read(parser, given)
     if os.environ.get("OMERO_FS_ALONE") != "1":
         why = possible()
         if why:
@@ -64,14 +67,14 @@ def main(given: Sequence[str]) -> int:
         os.environ["OMERO_FS_ALONE"] = "1"
         again = (*ALONE, sys.executable, "-m", __spec__.parent, *given)
         os.execvp(again[0], again)
-    full = options.filesets >= 2000 and options.users >= 20 and options.blows >= 300
     return execute(
         {"nodes": partial(_whole, options=options)},
-        quick=not full,
+        quick=False,
         only=None,
         output=options.output,
         results=RESULTS,
         heading=HEADING,
+        changed=options.changed,
     )
 
 

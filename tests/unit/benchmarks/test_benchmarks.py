@@ -19,7 +19,7 @@ from benchmarks.runs import Cycled, Standing
 MS = 1_000_000  # ns
 
 GOOD = Outcome(
-    files=100, missing=0, twice=0, extra=0, p50=1.0, p99=2.0, cpu=0.5, peak=64 * 2**20
+    files=100, missing=0, early=0, twice=0, extra=0, p50=1.0, p99=2.0, cpu=0.5, peak=64 * 2**20
 )  # fmt: skip
 
 
@@ -67,8 +67,46 @@ def test_a_rewritten_file_counts_from_its_last_modify() -> None:
     assert (outcome.twice, outcome.p99) == (1, 40)
 
 
-def test_told_before_the_close_is_told_at_once() -> None:
-    assert _judge(Expected("Create", {"/a": 10 * MS}), (5 * MS, "Create", "/a")).p99 == 0
+CLOSE = 1_000 * MS
+MOMENT = measure.CLOSING
+
+
+@pytest.mark.parametrize("kind", ["Create", "Modify"])
+@pytest.mark.parametrize(
+    ("at", "early"), [(CLOSE - MOMENT, 0), (CLOSE - MOMENT - 1, 1)], ids=["with it", "before it"]
+)
+def test_told_right_before_the_close_is_told_of_it(kind: str, at: int, early: int) -> None:
+    """The close is noted when close() has returned; the kernel tells of it before that."""
+    outcome = _judge(Expected(kind, {"/a": CLOSE}), (at, kind, "/a"))
+    assert (outcome.early, outcome.missing, outcome.twice) == (early, 0, 0)
+    assert math.isnan(outcome.p99) if early else outcome.p99 == 0
+    assert outcome.per_cpu == 1 - early
+
+
+def test_told_early_and_again_after_the_close_is_told_late() -> None:
+    """A client learns by the second event that there is more than it has read."""
+    for again, extra in (("Create", 0), ("Modify", 1)):
+        outcome = _judge(
+            Expected("Create", {"/a": CLOSE}),
+            (CLOSE - 10 * MOMENT, "Create", "/a"),
+            (CLOSE + 7 * MS, again, "/a"),
+            (CLOSE + 9 * MS, again, "/a"),
+        )
+        assert (outcome.early, outcome.missing, outcome.p99) == (0, 0, 7)
+        assert (outcome.twice, outcome.extra) == (2 - 2 * extra, 2 * extra)
+
+
+def test_a_new_file_of_which_a_modify_alone_is_told_is_missing() -> None:
+    outcome = _judge(Expected("Create", {"/a": 0}), (5 * MS, "Modify", "/a"))
+    assert (outcome.missing, outcome.early, outcome.extra) == (1, 0, 1)
+    assert math.isnan(outcome.p99)
+
+
+def test_deleted_after_an_early_word_is_no_word_of_the_close() -> None:
+    outcome = _judge(
+        Expected("Create", {"/a": CLOSE}), (0, "Create", "/a"), (CLOSE, "Delete", "/a")
+    )
+    assert outcome.early == 1
 
 
 def test_cpu_of_this_process_grows_and_is_no_more_than_time() -> None:
@@ -118,12 +156,13 @@ def test_goals_met() -> None:
 @pytest.mark.parametrize(
     ("ours", "goal"),
     [
-        (replace(GOOD, missing=1), "missing and twice"),
-        (replace(GOOD, twice=1), "missing and twice"),
+        (replace(GOOD, missing=1), "missing, early and twice"),
+        (replace(GOOD, early=1), "missing, early and twice"),
+        (replace(GOOD, twice=1), "missing, early and twice"),
         (replace(GOOD, cpu=1.0), "burst: 2 times"),
         (replace(GOOD, p99=3.0), "burst: p99"),
     ],
-    ids=["missing", "twice", "slow", "late"],
+    ids=["missing", "early", "twice", "slow", "late"],
 )
 def test_goals_missed(ours: Outcome, goal: str) -> None:
     rows = report.goals(_results([ours], [replace(GOOD, cpu=1.5, p99=10.0)]))
@@ -180,8 +219,13 @@ def test_nobody_waits_longer_than_with_others(p99: float, met: str) -> None:
 
 
 def test_one_bad_run_of_several_is_a_fault() -> None:
-    results = _results([GOOD, replace(GOOD, missing=2), GOOD], [GOOD] * 3)
-    assert results.faults() == ["burst, run 2: 2 missing, 0 twice"]
+    results = _results(
+        [GOOD, replace(GOOD, missing=2), replace(GOOD, early=1)], [replace(GOOD, early=5)] * 3
+    )
+    assert results.faults() == [
+        "burst, run 2: 2 missing, 0 early, 0 twice",
+        "burst, run 3: 0 missing, 1 early, 0 twice",
+    ]
 
 
 def test_ratios_are_of_the_same_run_and_their_median() -> None:

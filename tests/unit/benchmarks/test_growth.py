@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import cProfile
 import math
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from benchmarks.contenders import BenchmarkError
+from benchmarks.dropbox import running
 from benchmarks.growth import flood, table
+from benchmarks.growth.__main__ import main
 from benchmarks.growth.subjects import SUBJECTS
 
 
@@ -36,6 +39,56 @@ def test_n_log_n_is_allowed_and_no_more() -> None:
     for subject in SUBJECTS.values():
         linear = table.exponent(subject.sizes, [n * math.log(n) for n in subject.sizes])
         assert linear < table.MOST < 1.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "met"),
+    [
+        ((0.04, 0.16, 0.64), [False]),  # the first alone would say nothing
+        ((0.005, 0.02, 0.08), [False]),
+        ((0.04, 0.08, 0.16), [True]),
+        ((0.0, 0.0, 0.06), [False]),
+        ((0.01, 0.02, 0.04), []),
+    ],
+    ids=["quadratic", "small quadratic", "linear", "from nothing", "too small"],
+)
+def test_the_largest_size_decides_whether_there_is_an_exponent(
+    seconds: tuple[float, ...], met: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = iter(seconds)
+
+    def one(name: str, size: int, directory: Path) -> dict[str, float]:
+        return {"seconds": next(costs), "bytes": 0, "done": size}
+
+    monkeypatch.setattr(table, "_one", one)
+    outcome = table.measure(tmp_path, 1, ["rules"])
+    found = [figure for figure in outcome.figures if "exponent" in figure.text]
+    assert [figure.met for figure in found] == met
+    assert all(figure.target == table.MOST for figure in found)
+
+
+def test_several_runs_have_the_median_of_each_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times and bytes of one size have one text, and each run its own directory."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    costs = iter([1.0, 2.0, 4.0, 9.0, 9.0, 9.0, 2.0, 4.0, 8.0])
+
+    def one(name: str, size: int, directory: Path) -> dict[str, float]:
+        cost = next(costs)
+        return {"seconds": cost, "bytes": cost * 100 * table.MB, "done": size}
+
+    monkeypatch.setattr(table, "_one", one)
+    monkeypatch.setattr(running, "on_sigterm", lambda: None)
+    output = tmp_path / "out.rst"
+    arguments = ["--only", "rules", "--repeat", "3", "--output", str(output)]
+    assert main(arguments) == 0
+    lines = [line.split("  ") for line in output.read_text("utf-8").splitlines()]
+    cells = [[cell.strip() for cell in line if cell] for line in lines]
+    figures = {(line[0], line[3]): line[1:3] for line in cells if len(line) > 3}
+    assert figures["2,500 rules", "CPU s"] == ["2.00", "1.00 to 9.00"]
+    assert figures["10,000 rules", "MB"] == ["800", "400 to 900"]
+    assert any(line[0] == ":Runs: 3 of each, in turn. Each figure is the median." for line in lines)
 
 
 def _calls(name: str, size: int, directory: Path) -> int:

@@ -18,7 +18,7 @@ from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox.running import execute
 from benchmarks.dropbox.scenarios import Figure, Outcome
 from benchmarks.journal import metrics
-from benchmarks.options import parser_of
+from benchmarks.options import parser_of, read
 from omero_fs_plugin.metrics import publisher
 from tests.integration.blitz import seed
 from tests.integration.whole import Whole
@@ -39,7 +39,7 @@ HEADING = (
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     parts = ("files", "scrape")
-    options = parser_of("bench-metrics", __doc__, RESULTS, parts).parse_args(given)
+    options = read(parser_of("bench-metrics", __doc__, RESULTS, parts), given)
     less = 10 if options.quick else 1
     return execute(
         {
