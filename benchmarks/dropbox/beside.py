@@ -12,10 +12,10 @@ from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
 
-from . import history
+from . import history, stored
 from .grid import Grid
 from .loop import USERS
-from .scenarios import STALLED, Figure, Outcome, tiff
+from .scenarios import STALLED, Figure, Outcome, faults, tiff
 
 CLIENTS = (1, 2, 4, 8)
 # About what a real OMERO.server on two cores takes, with a disk and a database of its own.
@@ -74,8 +74,13 @@ def _side_by_side(
         one_round(grid, "0", clients, first)
         rates = [one_round(grid, f"{n + 1}", clients, number) for n in range(rounds)]
         wanted = first + number * rounds
+        dropped = [path for user in USERS for path in grid.home(user).rglob("*.tif")]
+        looped = [path for top in grid.directory.glob("loop-*") for path in top.iterdir()]
+        wrong = [] if len(dropped) == wanted else [f"{len(dropped)} of {wanted} files dropped"]
         if (found := history.counts(grid.journal)) != {"imported": wanted}:
-            outcome.faults.append(f"{clients} clients: of {wanted} files dropped: {found}")
+            wrong.append(f"of {wanted} files dropped: {found}")
+        wrong += stored.compared(stored.filesets(grid.data), [*dropped, *looped])
+        faults(outcome, (f"{clients} clients: {one}" for one in wrong))
     return [loop for loop, _ in rates], [us for _, us in rates]
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks import measure
 from benchmarks.contenders import BenchmarkError
 
-from . import sampled
+from . import sampled, stored
 from .grid import Grid
-from .scenarios import STALLED, Figure, Outcome, drop_many
+from .scenarios import STALLED, Figure, Outcome, drop_many, faults
 
 _RUN = "<option>-m</option>\n        <option>omero_fs_plugin.dropbox.server</option>"
 _WAIT_S = 20.0
@@ -30,15 +30,16 @@ def profile(scratch: Path, count: int, importers: int) -> Outcome:
         sampled_in(grid, told)
         grid.start()
         warm = count // 10
-        drop_many(grid.home("amy"), warm)
+        paths = drop_many(grid.home("amy"), warm)
         grid.wait("warm", lambda n: n.get("imported", 0) >= warm, patience=STALLED)
         before, started = look(grid, told), cpu(grid)
         for user in ("amy", "zak"):
             (grid.home(user) / "measured").mkdir()
-            drop_many(grid.home(user) / "measured", count // 2)
-        there = warm + 2 * (count // 2)
+            paths += drop_many(grid.home(user) / "measured", count // 2)
+        there = len(paths)
         grid.wait("all imported", lambda n: n.get("imported", 0) >= there, patience=STALLED)
         after, used = look(grid, told), cpu(grid)
+        faults(outcome, stored.once(grid, paths))
     each = 1000 / (2 * (count // 2))  # ms a fileset for each s
     whole, alone = ((used[name] - started[name]) * each for name in ("all", "alone"))
     outcome.figures += [

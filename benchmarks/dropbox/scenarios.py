@@ -13,7 +13,7 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from benchmarks.contenders import BenchmarkError
 from benchmarks.measure import quantile
 from benchmarks.runs import walk
 
-from . import history, known
+from . import history, known, stored
 from .grid import SERVERS, Grid
 
 SIDE = 16  # pixels
@@ -133,11 +133,9 @@ def running_grid(scratch: Path, **properties: float | str) -> Iterator[Grid]:
         yield grid
 
 
-def _once(outcome: Outcome, grid: Grid, expected: int) -> None:
-    """Checks that every dropped file is one imported fileset, and that there are no others."""
-    found = history.counts(grid.journal)
-    if found != {"imported": expected}:
-        outcome.faults.append(f"{outcome.title}: of {expected} files dropped: {found}")
+def faults(outcome: Outcome, wrong: Iterable[str]) -> None:
+    """Adds what `stored` found wrong."""
+    outcome.faults += [f"{outcome.title}: {one}" for one in wrong]
 
 
 # Each scenario ------------------------------------------------------------------
@@ -154,7 +152,7 @@ def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
             closed[str(path)] = drop(path)
             time.sleep(pause)
         grid.wait("all imported", lambda n: n.get("imported", 0) >= count, patience=STALLED)
-        _once(outcome, grid, count)
+        faults(outcome, stored.once(grid, [Path(path) for path in closed]))
         late = [one - quiet for one in history.begun_after(closed, history.times(grid.journal))]
     if min(late) < 0:
         outcome.faults.append(f"{outcome.title}: one was imported {-min(late):.3f} s too early")
@@ -172,12 +170,11 @@ def throughput(scratch: Path, count: int, importers: int) -> Outcome:
     outcome = Outcome(f"{count:,} files at once, {importers} importers")
     with running_grid(scratch, dirImportWait=1, importers=importers) as grid:
         before = grid.cpu()
-        for user in ("amy", "zak"):
-            drop_many(grid.home(user), count // 2)
-        dropped = 2 * (count // 2)
+        paths = [path for user in ("amy", "zak") for path in drop_many(grid.home(user), count // 2)]
+        dropped = len(paths)
         grid.wait("all imported", lambda n: n.get("imported", 0) >= dropped, patience=STALLED)
         used = {name: now - before[name] for name, now in grid.cpu().items()}
-        _once(outcome, grid, dropped)
+        faults(outcome, stored.once(grid, paths))
         rate = history.per_hour(history.times(grid.journal))
     each = {name: 1000 * used[name] / dropped for name in SERVERS}
     total = sum(used.values())
@@ -198,9 +195,8 @@ def backlog(scratch: Path, count: int) -> Outcome:
     stands = {"dirImportWait": LONG, "throttleImport": LONG}
     with running_grid(scratch, **stands) as grid:
         empty = grid.peak()
-        for user in ("amy", "zak"):
-            drop_many(grid.home(user), count // 2)
-        dropped = 2 * (count // 2)
+        paths = [path for user in ("amy", "zak") for path in drop_many(grid.home(user), count // 2)]
+        dropped = len(paths)
 
         def stand(state: str) -> int:
             # One is importing or imported: the throttle lets the first one go.
@@ -222,9 +218,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
         grid.stop()
         grid.start()
         queued_again = stand("queued")
-        found = sum(history.counts(grid.journal).values())
-        if found != dropped:
-            outcome.faults.append(f"{outcome.title}: {found} filesets of {dropped} files")
+        faults(outcome, stored.so_far(grid, paths))
     peaks = {
         "all in their quiet period": waiting,
         "started anew on these": again,
@@ -244,9 +238,12 @@ def fairness(scratch: Path, count: int, lone: int) -> Outcome:
     outcome = Outcome(f"a lone user's file while another's {count:,} are under way")
     with running_grid(scratch, dirImportWait=1) as grid:
         idle = _lone(grid, "idle", lone)
-        drop_many(grid.home("zak"), count)
+        paths = drop_many(grid.home("zak"), count)
         busy = _lone(grid, "busy", lone)
-        left = count + 2 * lone - history.counts(grid.journal).get("imported", 0)
+        paths += [_lone_path(grid, name, n) for name in ("idle", "busy") for n in range(lone)]
+        left = len(paths) - history.counts(grid.journal).get("imported", 0)
+        grid.wait("all known", lambda n: sum(n.values()) >= len(paths), patience=STALLED)
+        faults(outcome, stored.so_far(grid, paths))
     if left <= 0:
         outcome.faults.append(f"{outcome.title}: none was left when the lone user's were done")
     usual = quantile(idle, 0.5)
@@ -262,11 +259,15 @@ def fairness(scratch: Path, count: int, lone: int) -> Outcome:
     return outcome
 
 
+def _lone_path(grid: Grid, name: str, number: int) -> Path:
+    return grid.home("amy") / f"{name}-{number}.tif"
+
+
 def _lone(grid: Grid, name: str, count: int) -> list[float]:
     """s from close to imported, for this many files of amy."""
     closed: dict[str, float] = {}
     for number in range(count):
-        path = str(grid.home("amy") / f"{name}-{number}.tif")
+        path = str(_lone_path(grid, name, number))
         closed[path] = drop(Path(path))
         end = time.monotonic() + STALLED
         while True:
@@ -323,6 +324,7 @@ def _rescanned(place: Path, scratch: Path, outcome: Outcome, count: int, empty: 
         peak = grid.peak()
         if history.everything(journal) != before:
             outcome.faults.append(f"{outcome.title}: the journal changed")
+        faults(outcome, stored.compared(stored.filesets(grid.data), ()))
         if any(files != count for files, _ in told):
             outcome.faults.append(f"{outcome.title}: rescans met {[files for files, _ in told]}")
     status = f"`omero fs status` {'after' if first else 'while'}"

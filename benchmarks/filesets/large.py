@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.dropbox import history, report
+from benchmarks.dropbox import history, report, stored
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome, drop, tiff
 from benchmarks.progress import say
@@ -73,11 +73,12 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         alone = [others.one() for _ in range(ALONE)]
         usual = max(wait for wait, _ in alone)
         idle = grid.peak()
+        dropped = []
         if kind != "plate":  # what the first large store of a DropBox takes once, such as modules
             first = grid.directory / "first" / "first.zarr"
             stores.write(first, FIRST)
-            first.rename(grid.home("zak") / first.name)
-            until_imported(grid, f"{grid.home('zak')}/{first.name}/")
+            dropped.append(first.rename(grid.home("zak") / first.name))
+            until_imported(grid, f"{dropped[0]}/")
         before = grid.peak()
         cpu = grid.cpu()
         others.begin()
@@ -89,9 +90,11 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         meanwhile = others.end()
         after, used = grid.peak(), grid.cpu()
         apart = _NEEDED.findall("\n".join(grid.log("DropBox")))
+        wrong = stored.compared(stored.filesets(grid.data), [*dropped, goal, *others.dropped])
         of_amy = [one for one in history.times(grid.journal).values() if one.user == "amy"]
     if len(of_amy) != 1:
         outcome.faults.append(f"{kind}, {transfer}: {len(of_amy)} filesets instead of 1")
+    outcome.faults += [f"{kind}, {transfer}: {one}" for one in wrong]
     waits, imports = zip(*meanwhile, strict=True)
     name = f"{text} of {there:,}, {transfer}"
     number = f"longest of {len(meanwhile)}"
@@ -156,7 +159,7 @@ class _Others:
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
-        self._number = 0
+        self.dropped: list[Path] = []
         self._random = random.Random(1)
         self._waits: list[tuple[float, float]] = []
         self._ended = threading.Event()
@@ -165,9 +168,9 @@ class _Others:
 
     def one(self) -> tuple[float, float]:
         """s beyond its quiet period until its import begins, and until that ends."""
-        self._number += 1
-        path = self._grid.home("zak") / f"{self._number}.tif"
+        path = self._grid.home("zak") / f"{len(self.dropped) + 1}.tif"
         closed = drop(path)
+        self.dropped.append(path)
         end = time.monotonic() + _LONG
         while True:
             found = history.times_of(self._grid.journal, str(path))

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.dropbox import history
+from benchmarks.dropbox import history, stored
 from benchmarks.dropbox.grid import Grid
-from benchmarks.dropbox.scenarios import Figure, Outcome
+from benchmarks.dropbox.scenarios import Figure, Outcome, faults
 from benchmarks.progress import say
 
 from .large import QUIET, SETS, until_imported
@@ -47,9 +47,10 @@ def scenario(scratch: Path, files: int) -> Outcome:
         found = _ATTEMPT.findall("\n".join(grid.log("DropBox")))
         known = history.times(grid.journal)
         peak = grid.peak()
-        stored = _stored(grid)
-    if len(known) != 1 or stored != there:
-        outcome.faults.append(f"{len(known)} filesets, and {stored} files in OMERO, not {there}")
+        sizes = _stored(grid)
+        faults(outcome, stored.compared(stored.filesets(grid.data), [goal]))
+    if len(known) != 1 or sizes != there:
+        outcome.faults.append(f"{len(known)} filesets, and {sizes} files in OMERO, not {there}")
     if not found or int(found[-1][1]) < sent - 100:
         outcome.faults.append(f"OMERO had {sent} files, and was gone on with: {found}")
     gone_on = int(found[-1][1]) if found else 0
@@ -67,16 +68,16 @@ def _until_half(grid: Grid, path: str, files: int) -> int:
     """How many files OMERO has by now; at least half of them."""
     begun = said = time.monotonic()
     while True:
-        stored = _stored(grid)
-        if stored >= files // 2:
-            return stored
+        there = _stored(grid)
+        if there >= files // 2:
+            return there
         now = time.monotonic()
         state, why = history.stands(grid.journal, path)
         if state not in ("", "waiting", "queued", "importing") or now - begun > _LONG:
             raise BenchmarkError(f"{path} is {state}: {why}\n{grid.logs()}")
         if now - said > 15:
             said = now
-            say(f"  after {now - begun:.0f} s it is {state or 'not known'} {why}: {stored:,} files")
+            say(f"  after {now - begun:.0f} s it is {state or 'not known'} {why}: {there:,} files")
         time.sleep(_LOOK)
 
 

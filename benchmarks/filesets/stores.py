@@ -14,9 +14,9 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.dropbox import history
+from benchmarks.dropbox import history, stored
 from benchmarks.dropbox.grid import Grid
-from benchmarks.dropbox.scenarios import Figure, Outcome
+from benchmarks.dropbox.scenarios import Figure, Outcome, faults
 from benchmarks.progress import say
 
 from . import importing
@@ -93,6 +93,9 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
         say("the store is dropped")
         seconds["dropped"] = [_dropped(grid, top)]
         after = grid.peak()
+        # Those that were imported before it had another path, and lie there once each way.
+        of_amy = [one for one in stored.filesets(grid.data) if str(grid.home("amy")) in one.path]
+        faults(outcome, stored.compared(of_amy, [grid.home("amy") / top.name]))
 
     def rate(way: str) -> float:
         return files / statistics.median(seconds[way])

@@ -14,7 +14,7 @@ from pathlib import Path
 from lxml import etree
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.dropbox import history
+from benchmarks.dropbox import history, stored
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import STALLED, Figure, Outcome, drop, quiet_down
 
@@ -36,6 +36,7 @@ class Turns:
         """`grid` does not run, and never ran.  What is dropped lies below `scratch`."""
         self._scratch = scratch
         self.grid = grid
+        self.dropped: list[Path] = []  # so far
         self._trees = trees
         self._tree = grid.directory / "tree"  # a link
         templates = grid.directory / "etc" / "templates" / "grid" / "templates.xml"
@@ -71,6 +72,7 @@ class Turns:
             paths += [below / f"image-{number:05}.tif" for number in range(each)]
         for path in paths:
             drop(path)
+        self.dropped += paths
         return paths
 
     def imported(self, number: int) -> None:
@@ -110,6 +112,7 @@ def scenario(scratch: Path, trees: Trees, count: int, rounds: int) -> Outcome:
             rates[side].append(rate)
             whole[side].append(with_rest)
             costs[side].append(cpu)
+        outcome.faults += stored.compared(stored.filesets(grid.data), both.dropped)
     outcome.figures += [
         *sides.figures("imports an hour, first to last import", "", rates),
         *sides.figures("imports an hour, from the drop to the last import", "", whole),

@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.dropbox import known, profile
+from benchmarks.dropbox import known, profile, stored
 from benchmarks.dropbox.grid import Grid
-from benchmarks.dropbox.scenarios import STALLED, Figure, Outcome, drop_many
+from benchmarks.dropbox.scenarios import STALLED, Figure, Outcome, drop_many, faults
 from omero_fs_plugin.blitz.publications import NAMESPACE
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.publishing.document import FILESETS
@@ -54,14 +54,16 @@ def measure(scratch: Path, users: int, each: int) -> Outcome:
             Figure("first documents: CPU of their thread", first["threads"][THREAD], "s"),
         ]
         cpu, process = profile.cpu(grid), grid.pid("DropBox")
+        paths: list[Path] = []
         for name in names:
             (place / "in" / name / "new").mkdir()
-            drop_many(place / "in" / name / "new", each)
+            paths += drop_many(place / "in" / name / "new", each)
         there = imported + users * each
         grid.wait("all imported", lambda n: n.get("imported", 0) >= there, patience=STALLED)
         if grid.pid("DropBox") != process:  # its CPU time has begun anew
             raise BenchmarkError(f"DropBox was started again meanwhile\n{grid.logs()}")
         last, used = profile.look(grid, told), profile.cpu(grid)
+        faults(outcome, stored.compared(stored.filesets(grid.data), paths))
     whole = used["all"] - cpu["all"]
     spent = last["threads"][THREAD] - first["threads"][THREAD]
     number = users * each
