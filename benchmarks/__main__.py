@@ -142,13 +142,13 @@ def _run_standing(
         return
     root = scratch / "tree"
     say("\nmaking a large tree")
-    files = runs.make_tree(root, quick=options.quick)
+    files = runs.make_tree(root, quick=options.quick, shape=runs.TREE)
     runs.walk(root)  # so the kernel knows the new files equally well for every contender
     for number in range(options.repeat):
         for contender in _in_turn(contenders, number):
             if number and contender is not FSSERVER:
                 continue  # no goal needs it, and omero-dropbox starts for a minute and a half
-            one = runs.stand(contender, scratch, root, files)
+            one = runs.stand(contender, scratch, root, files, runs.TREE)
             results.standing.setdefault(contender.name, []).append(one)
             _say_standing(contender, one)
     shutil.rmtree(root)

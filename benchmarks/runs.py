@@ -26,6 +26,7 @@ TREE = (100, 100, 20)
 MILLION = (1_000, 100, 10)
 CYCLES = 200
 IDLE = 20.0  # s
+AFTER_START = 2.0  # s
 # Ice keeps threads that a busy moment needed for another minute (ThreadIdleTime).
 THREADS_LINGER = 90.0  # s
 
@@ -86,7 +87,7 @@ class Standing:
     idle: float  # share of a core
 
 
-def make_tree(root: Path, *, quick: bool, shape: tuple[int, int, int] = TREE) -> int:
+def make_tree(root: Path, *, quick: bool, shape: tuple[int, int, int]) -> int:
     """Makes directories with empty files.  Returns the number of files."""
     outer, inner, files = shape
     if quick:
@@ -110,7 +111,7 @@ def walk(root: Path) -> float:
 
 
 def stand(
-    contender: Contender, scratch: Path, root: Path, files: int, shape: tuple[int, int, int] = TREE
+    contender: Contender, scratch: Path, root: Path, files: int, shape: tuple[int, int, int]
 ) -> Standing:
     """Measures a contender on `root`, which make_tree made."""
     with Running(contender, scratch) as running:
@@ -118,7 +119,7 @@ def stand(
         around = walk(root)
         start = running.watch(root)
         around = (around + walk(root)) / 2
-        time.sleep(2.0)  # work after the start does not count as idle
+        time.sleep(AFTER_START)  # work after the start does not count as idle
         used = measure.memory(running.pid) - empty
         before = measure.cpu_seconds(running.pid)
         time.sleep(IDLE)

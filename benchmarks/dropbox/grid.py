@@ -58,6 +58,7 @@ class Grid:
         self.directory = directory
         self.data = directory / "data"
         self.journal = self.data / "omero-fs-journal.sqlite"
+        self.dropped: list[Path] = []  # in all parts that ran here so far; kept by them
         self._environment = {
             **{k: v for k, v in os.environ.items() if k not in _FOREIGN},
             "OMERO_USERDIR": str(logins),

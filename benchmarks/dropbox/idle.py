@@ -33,14 +33,19 @@ Threads = dict[str, tuple[float, int]]  # name -> s of CPU, times that it gave u
 
 def idle(scratch: Path, seconds: float) -> Outcome:
     """A grid on which nobody drops anything."""
-    outcome = Outcome(f"nothing happens for {seconds:g} s")
     with running_grid(scratch) as grid:
         quiet_down(grid)
         time.sleep(seconds / 4)  # so that all work of the start is done
-        _measure(outcome, grid, seconds, "")
-        with _descriptors(grid.data) as count:
-            beside = f", beside {count:,} open files of the same account"
-            _measure(outcome, grid, seconds, beside)
+        return idle_in(grid, seconds)
+
+
+def idle_in(grid: Grid, seconds: float) -> Outcome:
+    """As `idle`, from now on."""
+    outcome = Outcome(f"nothing happens for {seconds:g} s")
+    _measure(outcome, grid, seconds, "")
+    with _descriptors(grid.data) as count:
+        beside = f", beside {count:,} open files of the same account"
+        _measure(outcome, grid, seconds, beside)
     return outcome
 
 

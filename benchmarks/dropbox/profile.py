@@ -14,7 +14,7 @@ from benchmarks.contenders import BenchmarkError
 
 from . import sampled, stored
 from .grid import Grid
-from .scenarios import STALLED, Figure, Outcome, drop_many, faults
+from .scenarios import Figure, Outcome, all_imported, drop_many, faults
 
 _RUN = "<option>-m</option>\n        <option>omero_fs_plugin.dropbox.server</option>"
 _WAIT_S = 20.0
@@ -23,23 +23,25 @@ _MOST = 40  # functions in each list
 
 def profile(scratch: Path, count: int, importers: int) -> Outcome:
     """`count` files in steady state: the groupers and importers have warmed up on a tenth more."""
-    outcome = Outcome(f"Where DropBox's CPU time goes, {count:,} files, {importers} importers")
     told = scratch / "profile.json"
     properties = {"omero.fs.dirImportWait": "1", "omero.fs.importers": str(importers)}
     with Grid(scratch, properties) as grid:
         sampled_in(grid, told)
         grid.start()
-        warm = count // 10
-        paths = drop_many(grid.home("amy"), warm)
-        grid.wait("warm", lambda n: n.get("imported", 0) >= warm, patience=STALLED)
-        before, started = look(grid, told), cpu(grid)
-        for user in ("amy", "zak"):
-            (grid.home(user) / "measured").mkdir()
-            paths += drop_many(grid.home(user) / "measured", count // 2)
-        there = len(paths)
-        grid.wait("all imported", lambda n: n.get("imported", 0) >= there, patience=STALLED)
-        after, used = look(grid, told), cpu(grid)
-        faults(outcome, stored.once(grid, paths))
+        return profile_in(grid, told, count, importers)
+
+
+def profile_in(grid: Grid, told: Path, count: int, importers: int) -> Outcome:
+    """As `profile`; before its start the grid was given to `sampled_in` with `told`."""
+    outcome = Outcome(f"Where DropBox's CPU time goes, {count:,} files, {importers} importers")
+    grid.dropped += drop_many(grid.home("amy") / "warm", count // 10)
+    all_imported(grid)
+    before, started = look(grid, told), cpu(grid)
+    for user in ("amy", "zak"):
+        grid.dropped += drop_many(grid.home(user) / "measured", count // 2)
+    all_imported(grid)
+    after, used = look(grid, told), cpu(grid)
+    faults(outcome, stored.once(grid))
     each = 1000 / (2 * (count // 2))  # ms a fileset for each s
     whole, alone = ((used[name] - started[name]) * each for name in ("all", "alone"))
     outcome.figures += [

@@ -1,5 +1,7 @@
 """The scenarios and their figures.  Each scenario has a grid of its own.
 
+Those with `_in` run in a grid that is there, in which others may have run before.
+
 Files are TIFFs of 16 by 16 pixels, no two alike and all of one size, as a
 microscope writes them.
 """
@@ -118,7 +120,7 @@ def drop_many(directory: Path, count: int) -> list[Path]:
     for number in range(count):
         below = directory / f"d{number // FILES_IN_DIRECTORY:03}"
         if number % FILES_IN_DIRECTORY == 0:
-            below.mkdir()
+            below.mkdir(parents=True)
         path = below / f"image-{number:06}.tif"
         path.write_bytes(tiff())
         paths.append(path)
@@ -138,22 +140,34 @@ def faults(outcome: Outcome, wrong: Iterable[str]) -> None:
     outcome.faults += [f"{outcome.title}: {one}" for one in wrong]
 
 
+def all_imported(grid: Grid) -> None:
+    """Waits until OMERO has all that was dropped, as the journal says.  Raises BenchmarkError."""
+    there = len(grid.dropped)
+    grid.wait("all imported", lambda n: n.get("imported", 0) >= there, patience=STALLED)
+
+
 # Each scenario ------------------------------------------------------------------
 
 
 def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
     """From close to the begin of the import, one file at a time."""
+    with running_grid(scratch, dirImportWait=quiet) as grid:
+        return delay_in(grid, count, quiet)
+
+
+def delay_in(grid: Grid, count: int, quiet: float) -> Outcome:
+    """As `delay`; `quiet` is the quiet period of the grid (s)."""
     pause = 0.25  # s
     outcome = Outcome(f"{count:,} files dropped one by one, quiet period {quiet:g} s")
-    with running_grid(scratch, dirImportWait=quiet) as grid:
-        closed: dict[str, float] = {}
-        for number in range(count):
-            path = grid.home("amy") / f"image-{number:06}.tif"
-            closed[str(path)] = drop(path)
-            time.sleep(pause)
-        grid.wait("all imported", lambda n: n.get("imported", 0) >= count, patience=STALLED)
-        faults(outcome, stored.once(grid, [Path(path) for path in closed]))
-        late = [one - quiet for one in history.begun_after(closed, history.times(grid.journal))]
+    closed: dict[str, float] = {}
+    for number in range(count):
+        path = grid.home("amy") / f"image-{number:06}.tif"
+        closed[str(path)] = drop(path)
+        grid.dropped.append(path)
+        time.sleep(pause)
+    all_imported(grid)
+    faults(outcome, stored.once(grid))
+    late = [one - quiet for one in history.begun_after(closed, history.times(grid.journal))]
     if min(late) < 0:
         outcome.faults.append(f"{outcome.title}: one was imported {-min(late):.3f} s too early")
     text = "close to import start, beyond the quiet period, "
@@ -167,15 +181,26 @@ def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
 
 def throughput(scratch: Path, count: int, importers: int) -> Outcome:
     """A mass copy by two users: imports an hour, and the CPU time of each server."""
-    outcome = Outcome(f"{count:,} files at once, {importers} importers")
     with running_grid(scratch, dirImportWait=1, importers=importers) as grid:
-        before = grid.cpu()
-        paths = [path for user in ("amy", "zak") for path in drop_many(grid.home(user), count // 2)]
-        dropped = len(paths)
-        grid.wait("all imported", lambda n: n.get("imported", 0) >= dropped, patience=STALLED)
-        used = {name: now - before[name] for name, now in grid.cpu().items()}
-        faults(outcome, stored.once(grid, paths))
-        rate = history.per_hour(history.times(grid.journal))
+        return throughput_in(grid, count, importers)
+
+
+def throughput_in(grid: Grid, count: int, importers: int) -> Outcome:
+    """As `throughput`; the grid has so many importers."""
+    outcome = Outcome(f"{count:,} files at once, {importers} importers")
+    before = grid.cpu()
+    paths = [
+        path
+        for user in ("amy", "zak")
+        for path in drop_many(grid.home(user) / "at-once", count // 2)
+    ]
+    dropped = len(paths)
+    grid.dropped += paths
+    all_imported(grid)
+    used = {name: now - before[name] for name, now in grid.cpu().items()}
+    faults(outcome, stored.once(grid))
+    known = history.times(grid.journal)
+    rate = history.per_hour({str(path): known[str(path)] for path in paths})
     each = {name: 1000 * used[name] / dropped for name in SERVERS}
     total = sum(used.values())
     outcome.figures += [
@@ -197,6 +222,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
         empty = grid.peak()
         paths = [path for user in ("amy", "zak") for path in drop_many(grid.home(user), count // 2)]
         dropped = len(paths)
+        grid.dropped += paths
 
         def stand(state: str) -> int:
             # One is importing or imported: the throttle lets the first one go.
@@ -218,7 +244,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
         grid.stop()
         grid.start()
         queued_again = stand("queued")
-        faults(outcome, stored.so_far(grid, paths))
+        faults(outcome, stored.so_far(grid))
     peaks = {
         "all in their quiet period": waiting,
         "started anew on these": again,
@@ -235,15 +261,20 @@ def backlog(scratch: Path, count: int) -> Outcome:
 
 def fairness(scratch: Path, count: int, lone: int) -> Outcome:
     """The files of one user, each dropped when the one before is imported."""
-    outcome = Outcome(f"a lone user's file while another's {count:,} are under way")
     with running_grid(scratch, dirImportWait=1) as grid:
-        idle = _lone(grid, "idle", lone)
-        paths = drop_many(grid.home("zak"), count)
-        busy = _lone(grid, "busy", lone)
-        paths += [_lone_path(grid, name, n) for name in ("idle", "busy") for n in range(lone)]
-        left = len(paths) - history.counts(grid.journal).get("imported", 0)
-        grid.wait("all known", lambda n: sum(n.values()) >= len(paths), patience=STALLED)
-        faults(outcome, stored.so_far(grid, paths))
+        return fairness_in(grid, count, lone)
+
+
+def fairness_in(grid: Grid, count: int, lone: int) -> Outcome:
+    """As `fairness`; it leaves when the other's files are still under way."""
+    outcome = Outcome(f"a lone user's file while another's {count:,} are under way")
+    idle = _lone(grid, "idle", lone)
+    grid.dropped += drop_many(grid.home("zak") / "others", count)
+    busy = _lone(grid, "busy", lone)
+    there = len(grid.dropped)
+    left = there - history.counts(grid.journal).get("imported", 0)
+    grid.wait("all known", lambda n: sum(n.values()) >= there, patience=STALLED)
+    faults(outcome, stored.so_far(grid))
     if left <= 0:
         outcome.faults.append(f"{outcome.title}: none was left when the lone user's were done")
     usual = quantile(idle, 0.5)
@@ -259,16 +290,13 @@ def fairness(scratch: Path, count: int, lone: int) -> Outcome:
     return outcome
 
 
-def _lone_path(grid: Grid, name: str, number: int) -> Path:
-    return grid.home("amy") / f"{name}-{number}.tif"
-
-
 def _lone(grid: Grid, name: str, count: int) -> list[float]:
     """s from close to imported, for this many files of amy."""
     closed: dict[str, float] = {}
     for number in range(count):
-        path = str(_lone_path(grid, name, number))
+        path = str(grid.home("amy") / f"{name}-{number}.tif")
         closed[path] = drop(Path(path))
+        grid.dropped.append(Path(path))
         end = time.monotonic() + STALLED
         while True:
             time.sleep(0.5)

@@ -71,15 +71,17 @@ def compared(
     ]
 
 
-def once(grid: Grid, dropped: Collection[Path]) -> list[str]:
-    """What is wrong if each of these files is to be imported once, and nothing else."""
+def once(grid: Grid) -> list[str]:
+    """What is wrong if each file dropped there is to be imported once, and nothing else."""
+    dropped = grid.dropped
     counts = history.counts(grid.journal)
     wrong = [] if counts == {"imported": len(dropped)} else [f"of {len(dropped)} files: {counts}"]
     return wrong + compared(filesets(grid.data), dropped)
 
 
-def so_far(grid: Grid, dropped: Collection[Path]) -> list[str]:
-    """What is wrong while only some of these files are imported, and the journal knows all."""
+def so_far(grid: Grid) -> list[str]:
+    """What is wrong while only some of the files are imported, and the journal knows all."""
+    dropped = grid.dropped
     number = sum(history.counts(grid.journal).values())
     wrong = [] if number == len(dropped) else [f"{number} filesets of {len(dropped)} files"]
     known = history.times(grid.journal)

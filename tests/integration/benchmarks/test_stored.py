@@ -20,7 +20,8 @@ from tests.integration.whole import Whole
 class AsGrid:
     """What the benchmarks ask of a Grid for this."""
 
-    def __init__(self, whole: Whole) -> None:
+    def __init__(self, whole: Whole, dropped: list[Path]) -> None:
+        self.dropped = dropped
         self.data = whole.blitz.data
         self.journal = whole.blitz.data / "omero-fs-journal.sqlite"
 
@@ -28,16 +29,16 @@ class AsGrid:
 def test_a_file_imported_behind_the_journal_s_back_is_a_fault(whole: Whole) -> None:
     paths = [whole.drop(f"{n}.tif", user) for n, user in enumerate(("amy", "amy", "zak"))]
     whole.until_known(*paths)
-    grid = cast(Grid, AsGrid(whole))
-    assert stored.once(grid, paths) == []
-    assert stored.so_far(grid, paths) == []
+    grid = cast(Grid, AsGrid(whole, paths))
+    assert stored.once(grid) == []
+    assert stored.so_far(grid) == []
     _import_again(whole, paths[0])
     assert history.counts(grid.journal) == {"imported": 3}
     twice = f"1 more than once in OMERO: {paths[0]}"
-    assert stored.once(grid, paths) == [twice]
-    assert stored.so_far(grid, paths) == [twice]
+    assert stored.once(grid) == [twice]
+    assert stored.so_far(grid) == [twice]
     outcome = Outcome("three files")
-    faults(outcome, stored.once(grid, paths))
+    faults(outcome, stored.once(grid))
     assert outcome.faults == [f"three files: {twice}"]
 
 
@@ -45,12 +46,12 @@ def test_a_file_of_which_the_journal_knows_nothing_is_a_fault(whole: Whole) -> N
     path = whole.drop("a.tif")
     whole.until_known(path)
     other = path.with_name("never.tif")
-    grid = cast(Grid, AsGrid(whole))
-    assert stored.once(grid, [path, other]) == [
+    grid = cast(Grid, AsGrid(whole, [path, other]))
+    assert stored.once(grid) == [
         "of 2 files: {'imported': 1}",
         f"1 missing in OMERO: {other}",
     ]
-    assert stored.so_far(grid, [path, other]) == [
+    assert stored.so_far(grid) == [
         "1 filesets of 2 files",
         f"1 are not in the journal: {other}",
     ]

@@ -1,0 +1,69 @@
+"""Each part of `make bench-dropbox` runs, at its smallest.
+
+Those that need no grid of their own share one.  `beside` has a test of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.dropbox import grid, idle, profile, scenarios
+from benchmarks.dropbox.grid import Grid
+from benchmarks.dropbox.scenarios import Outcome
+
+pytestmark = pytest.mark.skipif(os.geteuid() == 0, reason="`omero` refuses to run as root")
+
+QUIET_S = 1.0
+CHEAP = {"omero.fs.bioformatsJars": "none"}  # a Java takes seconds of a processor to start
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a start costs is part of no figure here."""
+    configure = Grid.configure
+    monkeypatch.setattr(
+        grid.Grid, "configure", lambda self, some: configure(self, {**CHEAP, **some})
+    )
+    monkeypatch.setattr(scenarios, "quiet_down", lambda grid: None)
+
+
+def test_parts_in_one_sandbox(tmp_path: Path) -> None:
+    told = tmp_path / "profile.json"
+    with Grid(tmp_path, {"omero.fs.dirImportWait": f"{QUIET_S:g}"}) as one:
+        profile.sampled_in(one, told)
+        one.start()
+        some = [
+            scenarios.delay_in(one, 2, QUIET_S),
+            scenarios.throughput_in(one, 4, 2),
+            profile.profile_in(one, told, 10, 2),
+            idle.idle_in(one, 0.5),
+        ]
+        last = scenarios.fairness_in(one, 60, 1)
+    assert _faults(some) == []
+    # So few files of the other may all be imported by then.
+    assert [fault for fault in last.faults if "none was left" not in fault] == []
+    assert all(outcome.figures for outcome in (*some, last))
+    rate = next(figure for figure in some[1].figures if figure.text == "imports an hour")
+    assert rate.value > 0
+
+
+def test_rescan(tmp_path: Path) -> None:
+    outcome = scenarios.rescan(tmp_path, 40)
+    assert _faults([outcome]) == []
+    assert outcome.figures
+
+
+# It starts four times, and takes more than 15 s.
+@pytest.mark.long
+def test_backlog(tmp_path: Path) -> None:
+    outcome = scenarios.backlog(tmp_path, 4)
+    assert _faults([outcome]) == []
+    assert outcome.figures
+
+
+def _faults(outcomes: Iterable[Outcome]) -> list[str]:
+    return [fault for outcome in outcomes for fault in outcome.faults]
