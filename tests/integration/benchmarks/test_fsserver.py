@@ -78,9 +78,10 @@ def test_threads_side_by_side_are_noted_where_it_is_said_that_they_can(
     assert bool(failures) is bool(noted.cannot())
 
 
-def test_sigterm_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["benchmarks.fsserver", "benchmarks"])
+def test_sigterm_leaves_no_process_and_no_file(module: str, tmp_path: Path) -> None:
     arguments = ["--quick", "--only", "seldom", "--repeat", "1"]
-    command = [sys.executable, "-m", "benchmarks.fsserver", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, cwd=fsserver.CHECKOUT, env=environment) as process:
         try:

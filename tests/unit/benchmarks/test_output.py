@@ -18,6 +18,7 @@ import benchmarks.dropbox.__main__
 import benchmarks.filesets.__main__
 import benchmarks.growth.__main__
 import benchmarks.journal.__main__
+import benchmarks.web.__main__
 from benchmarks import fsserver, options
 from benchmarks.dropbox import report, running
 from benchmarks.dropbox.scenarios import Figure, Outcome
@@ -33,6 +34,7 @@ ALL: dict[str, ModuleType] = {
     "bench-journal": benchmarks.journal.__main__,
     "bench-commands": benchmarks.commands.__main__,
     "bench-audit": benchmarks.audit.__main__,
+    "bench-web": benchmarks.web.__main__,
 }
 
 
