@@ -117,7 +117,8 @@ class Arrivals:
         if arrival is None:
             if directory.knows(name):
                 wait, bound = self._timing.burst_gap, self._timing.silence
-                self._add(directory, name, fresh=False, bound=bound, wait=wait, now=now)
+                added = self._add(directory, name, fresh=False, bound=bound, wait=wait, now=now)
+                added.unopened = directory.lane == OWN
             else:
                 self.created(directory, name, now)
         elif not arrival.fresh and arrival.due != math.inf and not arrival.bound:
@@ -355,13 +356,11 @@ class Arrivals:
         Then it is due soon, see Met.  If the kernel says that somebody writes it, the
         close is still to come.
         """
-        where, bound = arrival.directory, arrival.bound
-        # Of a known file there may have been no writer at all, see `written`.
-        if not (self._asks_kernel(where, bound) if arrival.fresh else where.lane == OWN):
+        if not (arrival.unopened or self._asks_kernel(arrival.directory, arrival.bound)):
             return False
         written, entry = self.disk.written(arrival.directory.join(arrival.name))
         if written:
-            arrival.bound = self._timing.silence if arrival.fresh else math.inf
+            arrival.bound = math.inf if arrival.unopened else self._timing.silence
         elif written is False:
             arrival.bound, arrival.due = 0.0, now + self._timing.hold
             arrival.closed_as = entry

@@ -31,6 +31,7 @@ class Arrival:
         "seen",
         "seen_at",
         "since",
+        "unopened",
     )
 
     def __init__(
@@ -46,6 +47,7 @@ class Arrival:
         self.seen_at = now
         # When the kernel said that nobody writes it; nothing happened since that has no event
         self.closed_as: Entry | None = None
+        self.unopened = False  # the kernel told of a write, and not of who has it open
         self.compare = False  # nobody has looked yet whether there is anything to tell
 
 
