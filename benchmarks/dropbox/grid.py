@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -99,13 +100,18 @@ class Grid:
         """
         self._run(self.directory / "bin" / "omero", "admin", "start")
         end = time.monotonic() + PATIENCE
+        status = (self.directory / "bin" / "omero", "fs", "status", "--json")
         while True:
             try:
-                self._run(self.directory / "bin" / "omero", "fs", "status", more=asking or {})
-                return
+                # What is still being started is no trouble; an earlier commit does not tell it.
+                starting = json.loads(self._run(*status, more=asking or {})).get("starting")
+                if not starting:
+                    return
+                why = "; ".join(starting)
             except BenchmarkError as error:
-                if time.monotonic() > end:
-                    raise BenchmarkError(f"{error}\n{self.logs()}") from error
+                why = str(error)
+            if time.monotonic() > end:
+                raise BenchmarkError(f"{why}\n{self.logs()}")
             time.sleep(0.5)
 
     def stop(self) -> None:

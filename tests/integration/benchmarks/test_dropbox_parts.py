@@ -36,6 +36,7 @@ def test_parts_in_one_sandbox(tmp_path: Path) -> None:
     with Grid(tmp_path, {"omero.fs.dirImportWait": f"{QUIET_S:g}"}) as one:
         profile.sampled_in(one, told)
         one.start()
+        assert one.journal.exists()  # who looks into it next need not wait
         some = [
             scenarios.delay_in(one, 2, QUIET_S),
             scenarios.throughput_in(one, 4, 2),
