@@ -41,6 +41,8 @@ class Returning(Vault):
 
     def __init__(self, directory: Path | None, journal: Journal) -> None:
         super().__init__(directory, journal)
+        # Fileset -> the root that it goes to, of those wanted while another moved them
+        self._wanted: dict[int, str] = {}
         self.stays: dict[int, str] = {}  # fileset -> why it was not brought back the last time
         self._coming: dict[int, tuple[str, frozenset[str]]] = {}  # fileset -> where it lay, goals
 
@@ -90,7 +92,23 @@ class Returning(Vault):
                 try:
                     back += self.bring_back(fileset)
                 except Busy as error:
+                    self._wanted[fileset.id] = homes[f"{HOME}{fileset.id}"]
                     log.info("fileset %d: %s", fileset.id, error)
+        return back
+
+    def wanted(self) -> dict[int, str]:
+        """Filesets to be brought back as soon as nobody else moves them -> the root they go to."""
+        return dict(self._wanted)
+
+    def bring_wanted(self, identifier: int) -> list[str]:
+        """Brings back one of `wanted`, unless it is moved still.  Returns its paths."""
+        fileset = self._journal.get(identifier)
+        try:
+            gone = fileset is None or fileset.state is not State.FAILED
+            back = [] if gone or fileset is None else self.bring_back(fileset)
+        except Busy:
+            return []
+        self._wanted.pop(identifier, None)
         return back
 
     def bring_back(self, fileset: Fileset) -> list[str]:

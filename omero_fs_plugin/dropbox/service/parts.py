@@ -82,6 +82,13 @@ class Parts:
         for root, identifier in self.quarantine.staying.due(time.monotonic()).items():
             again = partial(self.quarantine.take_again, identifier, root)
             self.lanes.do(root, again, key="again", beside="quarantine")
+        for identifier, root in self.quarantine.wanted().items():
+            bring = partial(self._bring_wanted, identifier)
+            self.lanes.do(root, bring, key=f"wanted {identifier}", beside="quarantine")
+
+    def _bring_wanted(self, identifier: int) -> None:
+        if back := self.quarantine.bring_wanted(identifier):
+            self.pipeline.heard(back, time.monotonic())
 
     def _finish(self, identifier: int) -> None:
         if back := self.quarantine.finish(identifier):

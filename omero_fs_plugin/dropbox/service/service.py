@@ -86,7 +86,7 @@ class DropBox:
             missed=self.rescanner.ask,
             reading=lambda: [*self.importers.reading(), *self.groupers.reading()],
             tend=self.parts.tend,
-            awake=lambda: bool(self.quarantine.staying),
+            awake=lambda: bool(self.quarantine.staying or self.quarantine.wanted()),
             busy=self.importers.busy_at_work,
         )
         self._stopping = threading.Event()

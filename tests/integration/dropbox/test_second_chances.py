@@ -108,6 +108,11 @@ class Incomplete:
 
         self.whole.until("its parts are moved", moved)
         self.whole.until("the journal knows", lambda: len(self.rows()) == 1)
+        self.until_nobody_moves_it()
+
+    def until_nobody_moves_it(self) -> None:
+        """Whoever moves it has a lock beside it."""
+        self.whole.until("nobody moves it", lambda: not list(self.place.rglob(".*.lock")))
 
     def rows(self) -> list[Fileset]:
         """What is failed and lies there."""
@@ -128,6 +133,7 @@ class Incomplete:
         self.whole.assert_once(self.first)
         assert self.whole.journal.counts()[State.FAILED] == 0
         assert self.whole.journal.counts()[State.IMPORTED] == 1
+        self.until_nobody_moves_it()
         assert self.lying() == []
 
 
@@ -192,6 +198,17 @@ class TestASetInQuarantine:
         incomplete.assert_imported_as_one()
         # Each part once: the one in quarantine, and the one that came.
         assert {row.id for row in whole.journal.select()} <= {1, 2, 3, 4}
+
+    def test_comes_back_when_it_was_just_moved_by_another(
+        self, make_incomplete: Callable[[], Incomplete]
+    ) -> None:
+        incomplete = make_incomplete()
+        quarantine = incomplete.whole.dropbox.quarantine
+        (row,) = incomplete.rows()
+        with quarantine._alone(row.id, Path(row.root), str(incomplete.place)):
+            write_part(incomplete.directory, 1, NAMES)
+            incomplete.whole.until("it is wanted", quarantine.wanted)
+        incomplete.assert_imported_as_one()
 
     def test_comes_back_to_a_directory_that_was_removed(
         self, make_incomplete: Callable[[], Incomplete]

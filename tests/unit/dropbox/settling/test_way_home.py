@@ -276,6 +276,24 @@ def test_what_is_on_its_way_is_not_handed_over(late: bool) -> None:
             facility.journal.hand_over("amy", str(facility.home), met)
 
 
+def test_what_is_wanted_while_another_moves_it_comes_after_that() -> None:
+    with a_facility() as facility:
+        given_up = facility.give_up()
+        facility.write("c")
+        quarantine, lacking = facility.quarantine, [facility.path("c")]
+        with quarantine._alone(given_up.id, Path(given_up.root), str(quarantine.directory)):
+            assert quarantine.bring_what_lacks("amy", lacking) == []
+            assert quarantine.wanted() == {given_up.id: str(facility.home)}
+            assert quarantine.bring_wanted(given_up.id) == []
+            assert quarantine.wanted()
+        back = quarantine.bring_wanted(given_up.id)
+        assert sorted(back) == [facility.path("a"), facility.path("b")]
+        assert quarantine.wanted() == {}
+        facility.pipeline.heard(back, facility.now)
+        facility.until_nothing_is_left()
+        assert facility.imports == {NAMES: 1}
+
+
 def test_one_that_cannot_come_home_lets_the_others_settle() -> None:
     """What of it is back has a row then, and people see what it waits for."""
     with a_facility() as facility:
