@@ -44,7 +44,8 @@ class Returning(Vault):
         # Fileset -> the root that it goes to, of those wanted while another moved them
         self._wanted: dict[int, str] = {}
         self.stays: dict[int, str] = {}  # fileset -> why it was not brought back the last time
-        self._coming: dict[int, tuple[str, frozenset[str]]] = {}  # fileset -> where it lay, goals
+        # Fileset -> when its way home began, and where its files go
+        self._coming: dict[int, tuple[float, frozenset[str]]] = {}
 
     def coming(self, paths: Collection[str]) -> set[str]:
         """Those of `paths` at which files are, or will be, whose way home is under way.
@@ -62,14 +63,16 @@ class Returning(Vault):
     def _goals(self, identifier: int, way: Way) -> frozenset[str]:
         """Where the files of a fileset go.  Asked of the journal once for each way home."""
         known = self._coming.get(identifier)
-        if known is None or known[0] != way.lay:
-            (fileset,) = self._journal.load([identifier]) or (None,)
-            ours = fileset is not None and fileset.root == way.lay
-            ways = self._ways_home(fileset, way.root) if fileset is not None and ours else ()
-            if len(self._coming) >= _KEPT:
-                self._coming.clear()
-            known = self._coming[identifier] = way.lay, frozenset(path for _, path in ways)
-        return known[1]
+        if known is not None and known[0] == way.began:
+            return known[1]
+        fileset = self._journal.get(identifier)
+        if fileset is None or fileset.root != way.lay:
+            return frozenset()  # the journal has it at home
+        goals = frozenset(path for _, path in self._ways_home(fileset, way.root))
+        if len(self._coming) >= _KEPT:
+            self._coming.clear()
+        self._coming[identifier] = way.began, goals
+        return goals
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.
@@ -151,7 +154,8 @@ class Returning(Vault):
                 arrived.add(at)
             self._clear_away(fileset, root, ways, vault)
             stores = tuple(str(at) for at, path in ways if is_store(path))
-            way = Way(root, fileset.root, stores, self._journal.now() + _COMING_S)
+            now = self._journal.now()
+            way = Way(root, fileset.root, stores, now + _COMING_S, now)
             if not self._journal.set_out(fileset, {f"{RETURNING}{fileset.id}": str(way)}):
                 return []
             found: list[Found] = []

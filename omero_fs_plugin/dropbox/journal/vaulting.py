@@ -32,6 +32,7 @@ class Way:
     lay: str  # where it lies
     stores: tuple[str, ...]  # those of its files that are stores, there
     until: float = 0.0  # s since the epoch: until then it is believed to be under way
+    began: float = 0.0  # s since the epoch; no two ways home of a fileset have the same
 
     @classmethod
     def of(cls, said: str) -> Way:
@@ -39,10 +40,10 @@ class Way:
         root, lay, *rest = json.loads(said)
         times = [one for one in rest if not isinstance(one, str)]
         stores = tuple(one for one in rest if isinstance(one, str))
-        return cls(root, lay, stores, *times[:1])
+        return cls(root, lay, stores, *times[:2])
 
     def __str__(self) -> str:
-        return json.dumps([self.root, self.lay, *self.stores, self.until])
+        return json.dumps([self.root, self.lay, *self.stores, self.until, self.began])
 
 
 class Vaulting(Waiting):

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -292,6 +293,25 @@ def test_what_is_wanted_while_another_moves_it_comes_after_that() -> None:
         facility.pipeline.heard(back, facility.now)
         facility.until_nothing_is_left()
         assert facility.imports == {NAMES: 1}
+
+
+def test_a_second_way_home_has_goals_of_its_own() -> None:
+    with a_facility() as facility:
+        given_up = facility.give_up()
+        key, coming = f"{RETURNING}{given_up.id}", facility.quarantine.coming
+        paths = [facility.path(name) for name in NAMES]
+        until = facility.journal.now() + 60.0
+        # The journal has it at home already, and the note is still there.
+        facility.journal.note(key, str(Way(str(facility.home), "/elsewhere", (), until, 1.0)))
+        assert coming(paths) == set()
+        facility.journal.note(key, str(Way(str(facility.home), given_up.root, (), until, 1.0)))
+        assert coming(paths) == set(paths[:2])
+        others = [replace(met, path=met.path + ".new") for met in given_up.files]
+        assert facility.journal.put_elsewhere(given_up.id, given_up.root, others)
+        assert coming(paths) == set(paths[:2])
+        facility.journal.note(key, str(Way(str(facility.home), given_up.root, (), until, 2.0)))
+        assert coming(paths) == set()
+        assert coming([f"{path}.new" for path in paths]) == {f"{path}.new" for path in paths[:2]}
 
 
 def test_one_that_cannot_come_home_lets_the_others_settle() -> None:
