@@ -14,13 +14,13 @@ from pathlib import Path
 
 from benchmarks.options import at_least_one, parser_of, read
 
-from . import beside, idle, profile, report, scenarios
+from . import beside, client, idle, profile, report, scenarios
 from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
 PARTS = (
-    *("delay", "throughput", "fairness", "rescan", "million", "backlog", "idle", "beside"),
-    "profile",
+    *("delay", "throughput", "fairness", "client", "rescan", "million", "backlog", "idle"),
+    *("beside", "profile"),
 )
 IMPORTERS = 2  # as omero.fs.importers is unless set
 LONE = 10  # files of the lone user
@@ -34,6 +34,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
             scratch, 2_000 // less, options.importers
         ),
         "fairness": lambda scratch: scenarios.fairness(scratch, 10_000 // less, LONE),
+        "client": lambda scratch: client.client(scratch, 10_000 // less, 30 / less),
         "rescan": lambda scratch: scenarios.rescan(scratch, 200_000 // less),
         "million": lambda scratch: scenarios.rescan(scratch, 1_000_000 // less),
         "backlog": lambda scratch: scenarios.backlog(scratch, 100_000 // less),

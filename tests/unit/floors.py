@@ -177,14 +177,16 @@ INSIDE: dict[str, dict[str, str]] = {
         "groupers": "looks pipeline lots unread warmth",
         "looks": "pipeline",
         "pipeline": (
-            "meeting resting large assembly stores around underway lots neighbourhood settle "
-            "outside"
+            "meeting resting large assembly forming overdue stores around underway lots "
+            "neighbourhood settle outside"
         ),
         "meeting": "stores underway neighbourhood",
         "stores": "underway",
         "resting": "underway settle",
-        "large": "assembly around lots",
-        "assembly": "around lots uncovered often",
+        "large": "forming around lots",
+        "assembly": "forming overdue around lots",
+        "overdue": "forming lots",
+        "forming": "around lots uncovered often",
         "around": "lots outside",
         "underway": "fair left_alone lots settle outside",
         "lots": "neighbourhood",

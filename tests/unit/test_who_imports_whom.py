@@ -64,6 +64,8 @@ PURE = (
     "dropbox.grouping.formats.tiff",
     "dropbox.grouping.native.grouper",
     "dropbox.settling.assembly",
+    "dropbox.settling.forming",
+    "dropbox.settling.overdue",
     "dropbox.settling.lots",
     "dropbox.settling.neighbourhood",
     "dropbox.settling.around",

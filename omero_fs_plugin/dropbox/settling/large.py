@@ -12,7 +12,7 @@ from omero_fs_plugin.dropbox.journal.records import PART, Formed
 from omero_fs_plugin.errors import RecordRefused
 
 from .around import Around
-from .assembly import Assembly, Lock, Waits
+from .forming import Forming, Lock, Waits
 from .lots import Lot
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def form_large(
     journal: Journal,
-    assembly: Assembly,
+    forming: Forming,
     lock: Lock,
     asked: tuple[Lot, Grouping, Around, float],
 ) -> tuple[int, list[tuple[Candidate, Waits]]]:
@@ -38,10 +38,10 @@ def form_large(
     for candidate in sorted(large, key=lambda one: -len(one.files)):
         try:
             with lock:
-                together = assembly.together(lot, candidate, around, now)
+                together = forming.together(lot, candidate, around, now)
             if together is None:
                 continue
-            _form(journal, assembly, lock, candidate, together)
+            _form(journal, forming, lock, candidate, together)
             formed += 1
         except Waits as waiting:
             waits.append((candidate, waiting))
@@ -49,19 +49,19 @@ def form_large(
 
 
 def _form(
-    journal: Journal, assembly: Assembly, lock: Lock, candidate: Candidate, formed: Formed
+    journal: Journal, forming: Forming, lock: Lock, candidate: Candidate, formed: Formed
 ) -> None:
     """Raises Waits."""
     try:
         gathered = journal.gather(formed)
         if gathered is None:
-            raise assembly.busy()
+            raise forming.busy()
         with lock:
-            changed = assembly.changed(formed)
+            changed = forming.changed(formed)
             if changed is None:
-                assembly.queued(candidate, journal.queue(gathered))
+                forming.queued(candidate, journal.queue(gathered))
                 return
         journal.release(gathered)
     except RecordRefused as error:
-        raise assembly.not_recorded(formed, error) from error
+        raise forming.not_recorded(formed, error) from error
     raise changed

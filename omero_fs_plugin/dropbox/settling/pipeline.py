@@ -17,11 +17,13 @@ from omero_fs_plugin.events import FileStat
 
 from .around import Around, look_around
 from .assembly import Assembly, Steps
+from .forming import Forming
 from .large import form_large
 from .lots import Lot
 from .meeting import Meeting
 from .neighbourhood import Owner
 from .outside import Outside
+from .overdue import overdue
 from .resting import Resting
 from .settle import Settler
 from .stores import Stores
@@ -49,9 +51,10 @@ class Pipeline:
         self.lots = self.files.lots
         self._meeting = Meeting(self.files, Stores(self.files))
         self._resting = Resting(self.files)
-        self._assembly = Assembly(
+        self._forming = Forming(
             journal, self.lots, pending=settler.__contains__, stirring=settler.first
         )
+        self._assembly = Assembly(journal, self.lots, self._forming)
 
     def heard(self, paths: Iterable[str], now: float) -> None:
         """Events about `paths`: each is a sign of life."""
@@ -82,7 +85,7 @@ class Pipeline:
         """Everything at rest, in `root` or at all, is asked about again."""
         with self.files.lock:
             self.lots.ask_all(now, root)
-            self._assembly.forget_unasked()
+            self._forming.forget_unasked()
 
     def step(self, now: float, root: str | None = None) -> int:
         """Hands on what has come to rest, in `root` or at all; how many files."""
@@ -144,7 +147,7 @@ class Pipeline:
             if around.gone:
                 self.outside.ask(lot.root, lambda: self._meeting.gone(around.gone, now))
             asked = lot, grouping, around, now
-            large, waits = form_large(self.journal, self._assembly, self.files.lock, asked)
+            large, waits = form_large(self.journal, self._forming, self.files.lock, asked)
             steps = self._assembly.answered(lot, grouping, around, now, took, waits)
             return large + self._step_by_step(steps, now)
         except BaseException:
@@ -176,5 +179,5 @@ class Pipeline:
         """Gives up sets incomplete for `timeout` s, of which `passed` s have just gone by."""
         with self.files.lock:
             waiting = self.lots.incomplete()
-        for filesets, lacks in self._assembly.overdue(waiting, passed, timeout):
+        for filesets, lacks in overdue(self.journal, waiting, passed, timeout):
             self._assembly.give_up(filesets, lacks, self.files.lock)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.dropbox import grid, idle, profile, scenarios
+from benchmarks.dropbox import client, grid, idle, profile, scenarios
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Outcome
 
@@ -43,8 +43,9 @@ def test_parts_in_one_sandbox(tmp_path: Path) -> None:
             profile.profile_in(one, told, 10, 2),
             idle.idle_in(one, 0.5),
         ]
+        answers = client.answers(one, 0.3)
         last = scenarios.fairness_in(one, 60, 1)
-    assert _faults(some) == []
+    assert _faults(some) == [] and min(answers) > 0
     # So few files of the other may all be imported by then.
     assert [fault for fault in last.faults if "none was left" not in fault] == []
     assert all(outcome.figures for outcome in (*some, last))
@@ -56,6 +57,15 @@ def test_rescan(tmp_path: Path) -> None:
     outcome = scenarios.rescan(tmp_path, 40)
     assert _faults([outcome]) == []
     assert outcome.figures
+
+
+@pytest.mark.long  # it starts twice
+def test_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "UNDER_WAY", 1)
+    outcome = client.client(tmp_path, 60, 0.3)
+    # So few files may all be imported by then.
+    assert [fault for fault in outcome.faults if "over too early" not in fault] == []
+    assert [figure.value > 0 for figure in outcome.figures if figure.unit] == [True] * 6
 
 
 # It starts four times, and takes more than 15 s.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.settling import assembly, looks
+from omero_fs_plugin.dropbox.settling import forming, looks
 from omero_fs_plugin.stores import in_order
 from tests.integration.whole import QUIET_S, Whole
 from tests.stores import ALL_KINDS, AXES, KINDS, Store, collection, image, labelled, plate
@@ -240,7 +240,7 @@ def test_arrays_made_first_and_filled_later_are_one_import(
     stored: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zarr makes every array before it writes a chunk: then only a longer rest can tell."""
-    monkeypatch.setattr(assembly, "_LONGER", 8)
+    monkeypatch.setattr(forming, "_LONGER", 8)
     store = image(stored.watch_dir / "amy" / "a.zarr", levels=2, side=16)
     chunks = [name for name in store.files if name.startswith("1/") and name != "1/.zarray"]
     store.write(*(name for name in store.files if name not in chunks))
@@ -255,7 +255,7 @@ def test_arrays_made_first_and_filled_later_are_one_import(
 def test_an_empty_array_is_imported_after_the_longer_rest(
     stored: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "_LONGER", 3)
+    monkeypatch.setattr(forming, "_LONGER", 3)
     store = image(stored.watch_dir / "amy" / "a.zarr")
     store.write(".zgroup", ".zattrs", "0/.zarray")
     stored.until_known(store.path)
