@@ -21,18 +21,18 @@ _THREADS = Path("/proc/self/task")
 _LOOKS = 10  # a thread may start another one while we look; so many looks find all
 
 
-def lower(by: int, *, batch: bool) -> None:
+def lower(by: int) -> None:
     """Adds `by` to the nice value of every thread of this process; 0 changes nothing.
 
-    `batch`: also the scheduling policy SCHED_BATCH, where there is one (sched(7)).  A policy that
-    an admin has chosen stays.  The log says how it went.  What the kernel refuses is no error.
+    Also takes the scheduling policy SCHED_BATCH, where there is one (sched(7)).  A policy that an
+    admin has chosen stays.  The log says how it went.  What the kernel refuses is no error.
     """
     if not by or not hasattr(os, "setpriority"):
         return
     nice = min(LOWEST, os.getpriority(os.PRIO_PROCESS, 0) + by)
     refused: dict[str, OSError] = {}
     for _ in range(_LOOKS):
-        changed = [_lower(thread, nice, batch, refused) for thread in _threads()]
+        changed = [_lower(thread, nice, refused) for thread in _threads()]
         if not any(changed):
             break
     for what, error in refused.items():
@@ -52,10 +52,10 @@ def _threads() -> list[int]:
         return [0]  # where threads have no priority of their own, 0 is the whole process
 
 
-def _lower(thread: int, nice: int, batch: bool, refused: dict[str, OSError]) -> bool:
+def _lower(thread: int, nice: int, refused: dict[str, OSError]) -> bool:
     """Whether anything was changed."""
     steps = {f"nice {nice}": partial(_renice, thread, nice)}
-    if batch and hasattr(os, "SCHED_BATCH"):
+    if hasattr(os, "SCHED_BATCH"):
         steps["policy SCHED_BATCH"] = partial(_to_batch, thread)
     changed = False
     for what, step in steps.items():

@@ -31,7 +31,7 @@ def start(communicator: Any) -> DropBoxImporter:
 
 
 def _below_omero(communicator: Any) -> DropBoxImporter:
-    niceness.lower(read(icegrid.omero_properties(communicator)).nice, batch=True)
+    niceness.lower(read(icegrid.omero_properties(communicator)).nice)
     return start(communicator)
 
 

@@ -34,7 +34,7 @@ def start(communicator: Any) -> DropBox | AwaitingJournal:
 
 
 def _below_omero(communicator: Any) -> DropBox | AwaitingJournal:
-    niceness.lower(read(icegrid.omero_properties(communicator)).nice, batch=True)
+    niceness.lower(read(icegrid.omero_properties(communicator)).nice)
     return start(communicator)
 
 

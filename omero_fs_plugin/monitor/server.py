@@ -173,12 +173,12 @@ def _is_in(root: Root, others: Iterable[Root]) -> bool:
 
 
 def _below_omero(communicator: Any) -> FSServer:
-    """Half as far below as DropBox, and without its policy: clients wait for what it tells.
+    """Half as far below as DropBox: clients wait for what it tells.
 
     Late, it would also lose events: the kernel's queue has an end.
     """
     given = read_monitoring(icegrid.omero_properties(communicator))
-    niceness.lower(given.nice // 2, batch=False)
+    niceness.lower(given.nice // 2)
     collector.seldom()
     return FSServer(communicator)
 

@@ -69,7 +69,7 @@ def test_they_run_below_omeros_priority(
     assert {number: _of_threads(number) for number in ours} == {
         number: {(min(19, below + by), os.SCHED_BATCH)} for number in ours
     }
-    fsserver = {(min(19, below + by // 2), os.SCHED_OTHER)}
+    fsserver = {(min(19, below + by // 2), os.SCHED_BATCH)}
     assert _of_threads(grid.pid("FSServer")) == fsserver
     # A nice value counts only within a session, where the kernel shares processors between them.
     assert {os.getsid(number) for number in ours} == {os.getsid(node)}

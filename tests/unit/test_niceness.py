@@ -26,14 +26,14 @@ def seen(thread):
     return [os.getpriority(os.PRIO_PROCESS, thread) - before, os.sched_getscheduler(thread)]
 
 before = os.getpriority(os.PRIO_PROCESS, 0)
-by, batch, policy, more = json.loads(sys.argv[1])
+by, policy, more = json.loads(sys.argv[1])
 os.sched_setscheduler(0, policy, os.sched_param(0))
 os.nice(more)
 end = threading.Event()
 threads = [threading.Thread(target=end.wait) for _ in range(3)]
 for thread in threads:
     thread.start()
-niceness.lower(by, batch=batch)
+niceness.lower(by)
 child = subprocess.Popen(["sleep", "1000"])
 print(json.dumps([seen(int(name)) for name in os.listdir("/proc/self/task")] + [seen(child.pid)]))
 child.kill()
@@ -47,22 +47,21 @@ end.set()
     reason="the tests themselves run with another priority",
 )
 @pytest.mark.parametrize(
-    ("by", "batch", "policy", "before", "nice", "then"),
+    ("by", "policy", "before", "nice", "then"),
     [
-        (10, True, OTHER, 0, 10, BATCH),
-        (5, False, OTHER, 0, 5, OTHER),
-        (0, True, OTHER, 0, 0, OTHER),
-        (4, True, OTHER, 3, 7, BATCH),
-        (10, True, OTHER, 15, 19, BATCH),
-        (10, True, IDLE, 0, 10, IDLE),
+        (10, OTHER, 0, 10, BATCH),
+        (0, OTHER, 0, 0, OTHER),
+        (4, OTHER, 3, 7, BATCH),
+        (10, OTHER, 15, 19, BATCH),
+        (10, IDLE, 0, 10, IDLE),
     ],
-    ids=["batch", "no batch", "off", "below OMERO's own", "the lowest", "an admin's policy"],
+    ids=["usual", "off", "below OMERO's own", "the lowest", "an admin's policy"],
 )
 def test_every_thread_and_what_is_started(
-    by: int, batch: bool, policy: int, before: int, nice: int, then: int
+    by: int, policy: int, before: int, nice: int, then: int
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS, json.dumps([by, batch, policy, before])],
+        [sys.executable, "-c", PROCESS, json.dumps([by, policy, before])],
         capture_output=True,
         text=True,
         check=True,
@@ -80,7 +79,7 @@ def test_what_the_kernel_refuses_is_told_and_is_no_error(
     monkeypatch.setattr(os, "setpriority", _refuse)
     monkeypatch.setattr(os, "sched_setscheduler", _refuse)
     caplog.set_level(logging.WARNING)
-    niceness.lower(1, batch=True)
+    niceness.lower(1)
     nice = os.getpriority(os.PRIO_PROCESS, 0) + 1
     why = "is refused by the kernel (Operation not permitted): imports may slow OMERO down"
     assert caplog.messages == [
@@ -95,10 +94,10 @@ def test_a_thread_that_has_just_ended_is_passed_over(
     monkeypatch.setattr(os, "setpriority", _refuse)
     monkeypatch.setattr(niceness, "_threads", lambda: [2**22 + 1])  # above any number there is
     caplog.set_level(logging.WARNING)
-    niceness.lower(1, batch=True)
+    niceness.lower(1)
     assert not caplog.messages
 
 
 def test_where_there_are_no_priorities_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "setpriority")
-    niceness.lower(10, batch=True)
+    niceness.lower(10)
