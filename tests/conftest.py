@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from . import left_open
+from . import left_open, statements
 
 left_open.watch()
+statements.share()
 
 # A busy machine is not a defect.  The first look at Unicode on a new machine is slow, too.
 settings.register_profile("shrink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
