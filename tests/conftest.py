@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,23 @@ def _rank(path: str) -> int:
     if "tests/acceptance/" in path:
         return 11 if path.endswith(_LATER) else 10
     return 20 if path.endswith(_LONG) else 21
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The garbage collector waits until all tests are known, and never looks at them.
+
+    They stay to the end.  While they became more it looked through all of them again and again, for
+    a third of the time that each process needs to find its tests.
+    """
+    gc.disable()
+    try:
+        found = yield
+    finally:
+        gc.enable()
+    gc.collect()
+    gc.freeze()
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from omero_fs_plugin.monitor.kernel import collector
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     was_on, thresholds = gc.isenabled(), gc.get_threshold()
+    gc.unfreeze()  # what tests/conftest.py has frozen
     yield
     (gc.enable if was_on else gc.disable)()
     gc.unfreeze()
