@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.options import at_least_one, parser_of, read
 
-from . import beside, client, idle, profile, report, scenarios
+from . import beside, client, idle, profile, report, scenarios, start
 from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
@@ -35,8 +35,8 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
         ),
         "fairness": lambda scratch: scenarios.fairness(scratch, 10_000 // less, LONE),
         "client": lambda scratch: client.client(scratch, 10_000 // less, 30 / less),
-        "rescan": lambda scratch: scenarios.rescan(scratch, 200_000 // less),
-        "million": lambda scratch: scenarios.rescan(scratch, 1_000_000 // less),
+        "rescan": lambda scratch: start.rescan(scratch, 200_000 // less),
+        "million": lambda scratch: start.rescan(scratch, 1_000_000 // less),
         "backlog": lambda scratch: scenarios.backlog(scratch, 100_000 // less),
         "idle": lambda scratch: idle.idle(scratch, 60 / less),
         "profile": lambda scratch: profile.profile(scratch, 2_000 // less, options.importers),

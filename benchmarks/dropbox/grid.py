@@ -93,12 +93,16 @@ class Grid:
             config[key] = value
         config.close()
 
+    def start_unasked(self) -> None:
+        """`omero admin start` alone: nobody asks how far it is.  Raises BenchmarkError."""
+        self._run(self.directory / "bin" / "omero", "admin", "start")
+
     def start(self, asking: Mapping[str, str] | None = None) -> None:
         """Returns when DropBox works and has its monitor.  Raises BenchmarkError.
 
         `asking` is added to the environment of the command that asks for its state.
         """
-        self._run(self.directory / "bin" / "omero", "admin", "start")
+        self.start_unasked()
         end = time.monotonic() + PATIENCE
         status = (self.directory / "bin" / "omero", "fs", "status", "--json")
         while True:

@@ -9,23 +9,18 @@ microscope writes them.
 from __future__ import annotations
 
 import itertools
-import re
-import shutil
 import statistics
 import struct
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
 from benchmarks.measure import quantile
-from benchmarks.runs import walk
 
-from . import history, known, stored
+from . import history, stored
 from .grid import SERVERS, Grid
 
 SIDE = 16  # pixels
@@ -306,89 +301,6 @@ def _lone(grid: Grid, name: str, count: int) -> list[float]:
             if time.monotonic() > end:
                 raise BenchmarkError(f"{name}-{number}.tif is not imported\n{grid.logs()}")
     return history.done_after(closed, history.times(grid.journal))
-
-
-_RESCAN = re.compile(r"rescan: (\d+) files in ([0-9.]+) s")
-
-
-def rescan(scratch: Path, count: int) -> Outcome:
-    """A start on a known tree: the real DropBox, with a journal prepared for it."""
-    outcome = Outcome(f"start on {count:,} files already imported")
-    with running_grid(scratch) as grid:
-        quiet_down(grid)
-        empty = grid.peak()
-    sys.stdout.write(f"  making {count:,} files and their journal\n")
-    sys.stdout.flush()
-    place = scratch / "known"
-    try:
-        return _rescanned(place, scratch, outcome, count, empty)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _rescanned(place: Path, scratch: Path, outcome: Outcome, count: int, empty: int) -> Outcome:
-    """The figures of `rescan`, with the tree and the journal at `place`.
-
-    `empty`: bytes that a DropBox had at most which knows no file.
-    """
-    journal = place / "journal.sqlite"
-    known.make(journal, place / "in" / "amy", count)
-    before = history.everything(journal)
-    # Beside the sandbox.  The sandbox is made last, because it has no ports until it is started.
-    with running_grid(scratch, watchDir=str(place / "in"), journal=f"sqlite:///{journal}") as grid:
-        answered = grid.timed("fs", "status")
-        first = _rescans(grid.log("DropBox"))  # empty: it was under way
-        end = time.monotonic() + STALLED
-        while not _rescans(grid.log("DropBox")):
-            if time.monotonic() > end:
-                raise BenchmarkError(f"no rescan\n{grid.logs()}")
-            time.sleep(0.5)
-        quiet_down(grid)
-        version = grid.timed("version")
-        walked = walk(place / "in")
-        lines = grid.log("DropBox")
-        told = _rescans(lines)
-        cpu = grid.cpu()["DropBox"]
-        peak = grid.peak()
-        if history.everything(journal) != before:
-            outcome.faults.append(f"{outcome.title}: the journal changed")
-        faults(outcome, stored.compared(stored.filesets(grid.data), ()))
-        if any(files != count for files, _ in told):
-            outcome.faults.append(f"{outcome.title}: rescans met {[files for files, _ in told]}")
-    status = f"`omero fs status` {'after' if first else 'while'}"
-    # Beside other programs the time says little, and CPU the same as without them.
-    beyond = max(answered.cpu - version.cpu, 0.0)
-    outcome.figures += [
-        Figure("the rescan at the start", told[0][1], "s"),
-        Figure("os.walk with lstat on the same tree, afterwards", walked, "s"),
-        Figure("the rescan, of that walk", told[0][1] / walked, "", 3.0),
-        Figure(f"{status} it rescans", answered.seconds, "s", 2.0),
-        Figure("`omero version`", version.seconds, "s"),
-        Figure(f"{status} it rescans, CPU", answered.cpu, "CPU s"),
-        Figure("`omero version`, CPU", version.cpu, "CPU s"),
-        Figure("`omero fs status` beyond `omero version`, CPU", beyond, "CPU s", 2.0),
-        Figure("from DropBox's first word to the end of that rescan", _first_rescan(lines), "s"),
-        Figure("rescans within the first moments", len(told), ""),
-        Figure("CPU of DropBox since it was started", cpu, "s"),
-        Figure("peak memory of DropBox", peak / 2**20, "MiB"),
-        Figure("beyond a DropBox that knows no file", (peak - empty) / 2**20, "MiB", 150.0),
-    ]
-    return outcome
-
-
-def _rescans(lines: list[str]) -> list[tuple[int, float]]:
-    """(files, s) of each rescan in DropBox's log."""
-    found = (_RESCAN.search(line) for line in lines)
-    return [(int(one[1]), float(one[2])) for one in found if one]
-
-
-def _first_rescan(lines: list[str]) -> float:
-    """s from the first line of the log to that of the first rescan, by their times."""
-    ends = [line for line in lines if _RESCAN.search(line)]
-    begin, end = (
-        datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f") for line in (lines[0], ends[0])
-    )
-    return (end - begin).total_seconds()
 
 
 def quiet_down(grid: Grid) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.dropbox import client, grid, idle, profile, scenarios
+from benchmarks.dropbox import client, grid, idle, profile, scenarios, start
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Outcome
 
@@ -28,7 +28,8 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         grid.Grid, "configure", lambda self, some: configure(self, {**CHEAP, **some})
     )
-    monkeypatch.setattr(scenarios, "quiet_down", lambda grid: None)
+    for module in (scenarios, client, start):
+        monkeypatch.setattr(module, "quiet_down", lambda grid: None)
 
 
 def test_parts_in_one_sandbox(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_parts_in_one_sandbox(tmp_path: Path) -> None:
 
 
 def test_rescan(tmp_path: Path) -> None:
-    outcome = scenarios.rescan(tmp_path, 40)
+    outcome = start.rescan(tmp_path, 40)
     assert _faults([outcome]) == []
     assert outcome.figures
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import tifffile
 
-from benchmarks.dropbox import history, report, scenarios
+from benchmarks.dropbox import history, report, scenarios, start
 from benchmarks.dropbox.history import Times
 from benchmarks.dropbox.scenarios import Figure, Outcome
 
@@ -116,5 +116,5 @@ def test_rescans_are_read_from_the_log() -> None:
         "2026-11-23 13:00:04,250 INFO  rescan: 200000 files in 3.5 s",
         "2026-11-23 13:00:08,250 INFO  rescan: 200001 files in 4.0 s",
     ]
-    assert scenarios._rescans(lines) == [(200_000, 3.5), (200_001, 4.0)]
-    assert scenarios._first_rescan(lines) == 4.75
+    assert start._rescans(lines) == [(200_000, 3.5), (200_001, 4.0)]
+    assert start._first_rescan(lines) == 4.75
