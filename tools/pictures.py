@@ -36,6 +36,7 @@ PLACES: dict[str, Box] = {
     "monitor.servants": Box(2, 1),
     "monitor.monitors": Box(3, 1),
     "monitor.watcher": Box(4, 1),
+    "monitor.waits": Box(5, 1),
     "monitor.access": Box(3, 0),
     "monitor.files": Box(4, 0),
     "monitor.guests": Box(7, 0),

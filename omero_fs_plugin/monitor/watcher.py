@@ -18,17 +18,20 @@ from omero_fs_plugin.filters import Filter
 
 from . import guests
 from .kernel import collector, raw
-from .kernel.observers import Observer, Observing, Wakener
+from .kernel.observers import Observer, Observing
 from .notices import Notice, Tell, shown, speakable
 from .record.picture import Picture
 from .requests import MonitorType, Request
 from .telling.absence import Absence
-from .telling.gathering import LONGEST, Gathering
+from .telling.gathering import LONGEST
 from .telling.keeper import Keeper
 from .telling.outbox import Outbox
 from .telling.telling import Answer, Client, Telling
+from .telling.terms import Terms
 from .tracking.arrivals import Timing
+from .tracking.racy import CONFIRM_ALONE, CONFIRM_AMONG
 from .tracking.tracker import Tracker
+from .waits import Waits
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +117,8 @@ class Watcher:
         self._hang_told = False
         self._stop = False
         self._orderly = False
-        self._wakener = Wakener()
-        self._wakener_lock = threading.Lock()
+        self._waits = Waits()
+        self._waking = threading.Lock()  # nobody wakes the thread after its end
         self._observing = observing or Observing()
         self._observer: Observer | None = None
         self._open_at = math.inf  # when to watch again after an interruption
@@ -125,11 +128,8 @@ class Watcher:
         self._recovering = False
         self._gap = False  # nothing is watched until the client answers
         self._uncounted = False  # of a monitor that has just begun
-        self._gathering = Gathering()
+        self._terms = Terms(request)
         self._now = time.monotonic()
-        self._end_at = math.inf  # of a one-shot monitor
-        self._last_words = False  # it ends when the outbox is empty or the client is away
-        self._inactive_since = -math.inf  # the last activity whose end was told
         self.thread = threading.Thread(
             target=self._run, name=f"monitor-{identifier[:8]}", daemon=True
         )
@@ -177,9 +177,9 @@ class Watcher:
         self._keeper.close()
 
     def _wake(self) -> None:
-        with self._wakener_lock:
+        with self._waking:
             if not self.ended:
-                self._wakener.wake()
+                self._waits.wakener.wake()
 
     # The thread -------------------------------------------------------------
 
@@ -200,9 +200,9 @@ class Watcher:
         finally:
             self._unwatch()
             self._keeper.end()
-            with self._wakener_lock:
+            with self._waking:
                 self.ended = True
-                self._wakener.close()
+                self._waits.wakener.close()
             self.ready.set()
             if self._telling.given_up:
                 self._forget()
@@ -238,8 +238,7 @@ class Watcher:
         while self.tracker.scanning and not self._stop:
             self._turn()
             self._scan_on()
-        if self._request.type is MonitorType.ONE_SHOT and self._request.timeout:
-            self._end_at = self._now + self._request.timeout
+        self._terms.begin(self._now)
         if not self._stop:
             self._keeper.begin(self._drain, self.ready.set)
             self._uncounted = True
@@ -300,17 +299,17 @@ class Watcher:
         self._telling.hurry()  # from now on an answer wakes us
         self._hear(time.monotonic())
         while self._telling.in_flight and (now := time.monotonic()) < end:
-            self._wakener.wait(min(end, self._telling.due()) - now, None)
+            self._waits.wakener.wait(min(end, self._telling.due()) - now, None)
             self._hear(time.monotonic())
         self._keeper.write()
 
     def _confirm_last(self) -> None:
         """What was told just now is not to be told again after the restart."""
-        if self._observer is None or self.tracker.confirm_due() == math.inf:
+        if self._observer is None or self.tracker.racy.since == math.inf:
             return
         time.sleep(SURE)
         now = time.monotonic()
-        self._drain()
+        self._observer.drain()
         while self._observer.backlog:
             events = self._observer.events()
             self.tracker.feed(events, now, more=self._observer.backlog)
@@ -335,28 +334,21 @@ class Watcher:
         if self._hang_told:
             self._hang_told = False
             self._notice(Notice.REACHABLE, "the file system answers again")
-        self._wait()
+        if self._observer is None or not self._observer.backlog:
+            self._waits.wait(self._observer, self._due(), answer=self._telling.awaited)
         now = self._now = self._busy_since = time.monotonic()
         self._hear(now)
         events: list[raw.Raw] = []
         if self._observer is not None:
-            self._drain()
-            events = self._observer.events()
-            if events:
-                writes = sum(event.mask == raw.IN_MODIFY for event in events)
-                self.tracker.expect(calm=self._gathering.calm(now))
-                self._gathering.looked(now, events=len(events), writes=writes)
-            self.tracker.feed(events, now, more=self._observer.backlog)
-            if self.tracker.confirm_due() <= now and not self._observer.backlog:
-                self.tracker.confirm(now)
-            if now >= self.outbox.crowded_until():
-                self.tracker.step(now)
-                self._scan_some()
+            events = self._look(self._observer, now)
         elif now >= self._open_at:
             self._reopen(now)
         if self.outbox.overfull(now):
             self._begin_gap(now)
-        self._watch_type(now)
+        if self._terms.any:
+            notice = self._terms.notice(now, self.tracker.active_at, waits=bool(len(self.outbox)))
+            if notice is not None:
+                self._notice(*notice)
         if self._telling.awaited:
             self._hear(time.monotonic())  # it may have come since this turn began
         self._telling.send(now)
@@ -366,52 +358,38 @@ class Watcher:
         if self._observer is not None:
             self._observer.drain()
 
-    def _wait(self) -> None:
-        source = self._observer
-        if source is not None and source.backlog:
-            return
-        due = self._due()
-        if due == -math.inf:
-            return
-        seconds = None if due == math.inf else due - time.monotonic()
-        if seconds is not None and seconds <= 0:
-            return
-        begun = time.monotonic()
-        rest = self._gathering.rest(begun)
-        soon = seconds is not None and seconds <= rest
-        if rest and source is not None and not soon and not self._telling.awaited:
-            time.sleep(rest)
-            return
-        if self._wakener.wait(seconds, source) and not self._stop:
-            self._gather(source, time.monotonic() - begun)
-
-    def _gather(self, source: Observer | None, waited: float) -> None:
-        """Waits for more events.  Meanwhile the kernel merges equal ones."""
-        if self._gathering.writes(waited) and source is not None:
-            beyond = source.beyond()
-            writes = self._gathering.writes(waited, alone=beyond is not None)
-            if not self._wakener.wait(writes, beyond) or beyond is None or self._stop:
-                return
-        # Nothing that wakes us is in more of a hurry, and this costs less than to wait for it too.
-        time.sleep(self._gathering.seconds(time.monotonic()))
+    def _look(self, observer: Observer, now: float) -> list[raw.Raw]:
+        """Has the tracker decide what to tell now.  Returns what the kernel has told it of."""
+        tracker, gathering = self.tracker, self._waits.gathering
+        observer.drain()
+        events = observer.events()
+        more = observer.backlog
+        if events:
+            writes = sum(event.mask == raw.IN_MODIFY for event in events)
+            tracker.expect(calm=gathering.calm(now))
+            gathering.looked(now, events=len(events), writes=writes)
+        tracker.feed(events, now, more=more)
+        if tracker.racy.since + CONFIRM_AMONG <= now and not more:
+            tracker.confirm(now)
+        if now >= self.outbox.crowded_until():
+            tracker.step(now)
+            if tracker.scanning:
+                self._scan_some()
+        return events
 
     def _due(self) -> float:
-        tracker = math.inf
+        due = min(self._telling.due(), self._keeper.due(), self._open_at)
         if self._observer is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
-            tracker = min(tracker, self.tracker.confirm_latest())
-        due = min(tracker, self._telling.due(), self._keeper.due(), self._open_at, self._end_at)
-        if self._request.type is MonitorType.INACTIVITY and self._is_news():
-            due = min(due, self.tracker.active_at + self._request.timeout)
+            due = min(due, tracker, self.tracker.racy.since + CONFIRM_ALONE)
+        if self._terms.any:
+            due = min(due, self._terms.due(self.tracker.active_at))
         return due
-
-    def _is_news(self) -> bool:
-        return self.tracker.active_at > self._inactive_since
 
     def _tell(self, tell: Tell) -> None:
         """Takes one thing to tell from the tracker."""
         if tell.type is not EventType.SYSTEM:
-            if self._request.type is MonitorType.INACTIVITY:
+            if self._terms.inactivity:
                 return
             if tell.type not in self._request.events:
                 self._keeper.silent(tell)
@@ -425,28 +403,11 @@ class Watcher:
         """Takes the client's answers."""
         answer = self._telling.hear(now)
         self._stop = self._stop or self._telling.given_up
-        if answer is Answer.FAILED:
-            self._stop = self._stop or self._last_words
-        elif answer is Answer.ARRIVED:
-            if self._request.type is MonitorType.ONE_SHOT and not self._gap:
-                self._stop = True
-            elif self._gap:
-                self._gap = False
-                self._open_at = now
-
-    def _watch_type(self, now: float) -> None:
-        """Does what a one-shot or an inactivity monitor has to do at this time."""
-        if now >= self._end_at:
-            self._end_at = math.inf
-            if not len(self.outbox):
-                self._last_words = True
-                self._notice(Notice.TIMEOUT, f"nothing happened in {self._request.timeout:g} s")
-        timeout = self._request.timeout
-        if self._request.type is MonitorType.INACTIVITY and self._is_news():
-            since = self.tracker.active_at
-            if now >= since + timeout:
-                self._inactive_since = since
-                self._notice(Notice.INACTIVE, f"nothing has happened for {timeout:g} s")
+        if self._gap and answer is Answer.ARRIVED:
+            self._gap = False
+            self._open_at = now
+        elif self._terms.any:
+            self._stop = self._stop or self._terms.ends(answer)
 
     def _notice(self, notice: Notice, sentence: str) -> None:
         self.outbox.put(notice.tell(self._request.path, sentence), self._now)

@@ -105,9 +105,10 @@ FLOORS: dict[str, str] = {
         "monitor.files monitor.notices monitor.requests monitor.kernel"
     ),
     "monitor.watcher": (
-        "monitor.guests monitor.telling monitor.record monitor.tracking monitor.notices "
-        "monitor.requests monitor.kernel"
+        "monitor.waits monitor.guests monitor.telling monitor.record monitor.tracking "
+        "monitor.notices monitor.requests monitor.kernel"
     ),
+    "monitor.waits": "monitor.telling monitor.tracking monitor.kernel",
     "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
     "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",

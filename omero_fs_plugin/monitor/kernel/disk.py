@@ -61,6 +61,7 @@ class LocalDisk:
             lambda mount: self._known_as(mount.point),
             wake,
         )
+        self.late = self._below.late  # as Disk.late; by time.monotonic()
 
     def close(self) -> None:
         """Closes every descriptor."""
@@ -76,13 +77,13 @@ class LocalDisk:
 
     # File systems below -----------------------------------------------------
 
-    def late(self) -> Mapping[bytes, float]:
-        """As Disk.late; by time.monotonic()."""
-        return self._below.late()
+    def _mount_of(self, path: bytes, below: Mapping[bytes, Mount] | None = None) -> Mount | None:
+        """What is mounted below the root that `path` lies on; None: it lies on the root's own.
 
-    def _mount_of(self, path: bytes) -> Mount | None:
-        """What is mounted below the root that `path` lies on; None: it lies on the root's own."""
-        below = self.mounts.below(self._real, _LATELY)
+        `below`: all that is mounted there, if that is known.
+        """
+        if below is None:
+            below = self.mounts.below(self._real, _LATELY)
         if not below:
             return None
         real, top = self._real_path(path), len(self._real)
@@ -109,7 +110,8 @@ class LocalDisk:
 
     def look(self, path: bytes) -> Entry | None:
         """As Disk.look."""
-        mount = self._mount_of(path)
+        below = self.mounts.below(self._real, _LATELY)
+        mount = self._mount_of(path, below) if below else None
         try:
             if mount is None:
                 found, above = _looked(path)

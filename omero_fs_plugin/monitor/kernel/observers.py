@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from omero_fs_plugin.errors import ConfigurationError
 
@@ -22,6 +22,8 @@ from .polling import Polling
 from .raw import Raw
 
 AUTO, INOTIFY, POLLING = "auto", "inotify", "polling"
+
+_POLLIN = getattr(select, "POLLIN", 1)
 
 
 class Observer(Disk, Protocol):
@@ -100,9 +102,11 @@ class Wakener:
     """Wakes a thread that waits for events, from any thread."""
 
     def __init__(self) -> None:
+        self.woken = False  # `wake` has ended the last `wait`, or would have
         self._signal: _Signal = _EventFd() if hasattr(os, "eventfd") else _SocketPair()
-        # What waits for these descriptors: to make it anew costs as much as the wait.
-        self._ready: tuple[int, Callable[[float | None], list[int]]] | None = None
+        # What waits for this descriptor too: to make it anew costs as much as the wait.
+        self._heard: int | None = None
+        self._poll = _poll_of(self._signal.fileno())
 
     def wake(self) -> None:
         """Makes the present or the next `wait` return."""
@@ -113,38 +117,46 @@ class Wakener:
 
         `seconds` None: without a time limit.
         """
-        signal = self._signal.fileno()
         heard = None if source is None else source.fileno()
-        kept = self._ready
-        if heard is None or kept is None or kept[0] != heard:
-            wait = _waiting([signal] if heard is None else [signal, heard])
-            if heard is not None:
-                self._ready = heard, wait
-        else:
-            wait = kept[1]
-        ready = wait(seconds)
-        if signal in ready:
-            self._signal.clear()
-        return heard is not None and heard in ready
+        if heard != self._heard:
+            self._poll = _poll_of(self._signal.fileno(), heard)
+            self._heard = heard
+        self.woken = events = False
+        limit = None if seconds is None else max(0, int(seconds * 1000 + 0.999))
+        for descriptor, _ in self._poll.poll(limit):
+            if descriptor == heard:
+                events = True
+            else:
+                self.woken = True
+                self._signal.clear()
+        return events
 
     def close(self) -> None:
         """Closes the descriptors."""
         self._signal.close()
 
 
-def _waiting(descriptors: list[int]) -> Callable[[float | None], list[int]]:
-    """Waits for the time (s), or without a limit, and returns those that can be read."""
-    if not hasattr(select, "poll"):  # Windows
-        return lambda seconds: select.select(descriptors, [], [], seconds)[0]
-    poll = select.poll()
+def _poll_of(*descriptors: int | None) -> Any:
+    """What waits until one of these can be read, as select.poll does."""
+    poll = select.poll() if hasattr(select, "poll") else _Select()
     for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
+        if descriptor is not None:
+            poll.register(descriptor, _POLLIN)
+    return poll
 
-    def wait(seconds: float | None) -> list[int]:
-        limit = None if seconds is None else max(0, int(seconds * 1000 + 0.999))
-        return [descriptor for descriptor, _ in poll.poll(limit)]
 
-    return wait
+class _Select:
+    """Windows: as select.poll, as far as it is used here."""
+
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
+
+    def register(self, descriptor: int, events: int) -> None:
+        self._descriptors.append(descriptor)
+
+    def poll(self, limit: int | None) -> list[tuple[int, int]]:
+        seconds = None if limit is None else limit / 1000
+        return [(one, _POLLIN) for one in select.select(self._descriptors, [], [], seconds)[0]]
 
 
 class _Signal(Protocol):

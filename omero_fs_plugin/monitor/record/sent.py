@@ -81,11 +81,10 @@ class Sent:
         If the disk is full, the log says so.  After a kill, more is then told twice, or a
         Delete may be missing.
         """
-        items = b"".join(
-            (b"D" if tell.directory else b"F") + tell.path + b"\0"
-            for tell in tells
-            if tell.type in _WRITTEN
-        )
+        items = b""
+        for tell in tells:
+            if tell.type in _WRITTEN:
+                items += (b"D" if tell.directory else b"F") + tell.path + b"\0"
         if not items:
             return
         entry = _HEAD.pack(number, len(items)) + items

@@ -20,6 +20,7 @@ class Absence:
         """If `limit` is 0, the client is never given up."""
         self.so_far = so_far  # s
         self._limit = limit
+        self.away = so_far > 0  # it was, when we last knew
         self._failed_at: float | None = None
         self._kept = so_far
 
@@ -33,11 +34,13 @@ class Absence:
         if self._failed_at is not None:
             self.so_far += now - self._failed_at
         self._failed_at = now
+        self.away = True
 
     def answered(self) -> None:
         """The client answered."""
         self._failed_at = None
         self.so_far = 0.0
+        self.away = False
 
     @property
     def given_up(self) -> bool:

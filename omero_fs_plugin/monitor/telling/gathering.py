@@ -37,10 +37,12 @@ class Gathering:
     def __init__(self) -> None:
         self._events = 0.0  # that came within SPAN; those before it count less and less
         self._at = -math.inf  # of the last look at anything but writes, in s
-        self._writes = 0.0  # s, from one write to the next look; 0: there are not only writes
+        self.only_writes = 0.0  # s, from one to the next look; 0: the last look found others too
 
     def seconds(self, now: float) -> float:
         """From an event at this time to the look at all of them."""
+        if self._events <= FEW * SPAN:
+            return FIRST
         share = (self._left(now) / SPAN - FEW) / (MANY - FEW)
         return max(FIRST, min(share, 1.0) * LONGEST - (now - self._at))
 
@@ -52,23 +54,23 @@ class Gathering:
         return 0.0 if self.calm(now) else max(0.0, LONGEST - (now - self._at))
 
     def writes(self, waited: float, *, alone: bool = True) -> float:
-        """The same if nothing but writes comes after it; 0 if the last look found more than that.
+        """The same if nothing but writes comes after it; 0 if there are not `only_writes`.
 
         `waited`: s from the last look to the event.  `alone`: if anything else comes, it is seen.
         """
         longest = FIRST if waited >= PAUSE else WRITES if alone else AMONG
-        return min(longest, self._writes)
+        return min(longest, self.only_writes)
 
     def calm(self, now: float) -> bool:
         """Whether what happens to known files at this time is to be told at once."""
-        return self._left(now) < MANY * SPAN
+        return self._events < MANY * SPAN or self._left(now) < MANY * SPAN
 
     def looked(self, now: float, *, events: int, writes: int) -> None:
         """A look has found this many events, and so many of them are writes."""
         if events == writes:
-            self._writes = min(2 * self._writes or FIRST, WRITES)
+            self.only_writes = min(2 * self.only_writes or FIRST, WRITES)
         else:
-            self._writes = 0.0
+            self.only_writes = 0.0
             self._events = self._left(now) + events - writes
             self._at = now
 

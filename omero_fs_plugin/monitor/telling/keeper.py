@@ -101,7 +101,7 @@ class Keeper:
 
     def due(self) -> float:
         """When to call `write` if nothing else happens before; inf if there is no need."""
-        some = self._ledger.has_some or self._held
+        some = self._ledger.due or self._held
         return self._post_at + EVERY if some and self._begun else math.inf
 
     def write(self, now: float | None = None, *, urgent: bool = False) -> None:
@@ -139,7 +139,7 @@ class Keeper:
             # The latest state of a file that was there and still is; what is newer may be written.
             if isinstance(before[path], tuple) and isinstance(new[path], tuple):
                 before[path] = new.pop(path)
-        if now is None or self._tracker.confirm_due() == math.inf:
+        if now is None or self._tracker.racy.since == math.inf:
             self._held, self._held_heard = {}, heard
             return {**before, **new}, heard
         self._held, self._held_heard = new, heard

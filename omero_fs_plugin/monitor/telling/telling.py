@@ -90,6 +90,7 @@ class Telling:
         self._outbox = outbox
         self._keeper = keeper
         self._absence = absence
+        self._probe = absence.probe
         self._wake = wake
         self._probe_at = math.inf
         self._batch: list[Tell] = []  # of the last call; empty: it was a probe
@@ -105,7 +106,7 @@ class Telling:
 
     def begin(self, now: float) -> None:
         """Call this before anything else."""
-        self._probe_at = now + self._absence.probe
+        self._probe_at = now + self._probe
 
     def due(self) -> float:
         """When there is something to do; inf if not before the next answer or event."""
@@ -138,7 +139,7 @@ class Telling:
         self._calls += 1
         call = self._calls
         self.in_flight = True
-        self._probe_at = now + self._absence.probe
+        self._probe_at = now + self._probe
 
         def done(arrived: bool) -> None:
             self._answers.append((call, arrived))
@@ -169,7 +170,7 @@ class Telling:
         heard = Answer.NONE
         if self._ask is not None:
             # An error may come between any two of these steps: the answer is taken once.
-            if any(call == self._calls for call, _ in self._answers) or self._ask():
+            if (self._answers and self._has_answered(self._calls)) or self._ask():
                 self._ask = None
             else:
                 # Not since the call began: the turn that sent it may have begun long before, if a
@@ -178,7 +179,7 @@ class Telling:
                 taken = max(ASK, now - self._asked_at)
                 self._ask_at = now + min(taken, LONGEST_ASK)
         if self._answers or now >= self._linger_until:
-            self.hurry()
+            self._lingers = False
         while self._answers:
             one = self._hear_one(*self._answers[0], now)
             heard = heard if one is Answer.NONE else one
@@ -188,13 +189,16 @@ class Telling:
     def recover(self) -> None:
         """Call this after an error, wherever it came from."""
         last = self._calls
-        answered = last > self._stale and any(call == last for call, _ in list(self._answers))
+        answered = last > self._stale and self._has_answered(last)
         if self._begun != last or not (self.in_flight or answered):
             # What was taken may be on its way, or was never sent.
             self._outbox.retake()
             self._ask = None
             self._stale = self._calls
             self.in_flight = False
+
+    def _has_answered(self, call: int) -> bool:
+        return any(one == call for one, _ in list(self._answers))
 
     def drop(self) -> None:
         """Gives up what waits to be told."""
@@ -204,7 +208,8 @@ class Telling:
     def _hear_one(self, call: int, arrived: bool, now: float) -> Answer:
         if call == self._calls:
             self.in_flight = False
-        self._count_absence(arrived, now)
+        if not arrived or self._absence.away:
+            self._count_absence(arrived, now)
         if call <= self._stale or not self._batch:
             return Answer.NONE
         if not arrived:

@@ -14,7 +14,7 @@ from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
-from .lanes import OWN, Heaps, Scans
+from .lanes import OWN, Due, Heaps, Scans
 from .line import Line, is_temporary
 from .met import Met
 from .racy import Racy, to_keep
@@ -72,7 +72,7 @@ class Arrivals:
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
         self.calm = False  # little is going on: a known file that was closed is told at once
         self._recent = Recent(timing.burst_gap)  # files told while it was calm
-        self._racy = Racy()
+        self.racy = Racy()
 
     def clear(self) -> None:
         """Forgets everything that waits or is on its way."""
@@ -81,21 +81,22 @@ class Arrivals:
         self._met.clear()
         self._moves.clear()
         self._recent.clear()
-        self._racy.clear()
+        self.racy.clear()
 
     # What the kernel says ---------------------------------------------------
 
     def happened(self, directory: Directory, name: bytes, mask: int, now: float) -> None:
         """It came, was written and was closed, or as much of this as `mask` says."""
         closes = mask & raw.IN_CLOSE_WRITE
-        # The close of a new file says all.
-        if not closes or name in directory.arrivals or directory.knows(name):
-            if mask & raw.IN_CREATE:
-                self.created(directory, name, now)
-            if mask & raw.IN_MODIFY:
-                self.written(directory, name, now)
+        if closes and name not in directory.arrivals and not directory.knows(name):
+            self._complete(self._arrival(directory, name, fresh=True, now=now), now)
+            return  # the close of a new file says all
+        if mask & raw.IN_CREATE:
+            self.created(directory, name, now)
+        if mask & raw.IN_MODIFY:
+            self.written(directory, name, now)
         if closes:
-            self.closed(directory, name, now)
+            self._closed(directory, name, now)
 
     def created(self, directory: Directory, name: bytes, now: float) -> None:
         """A name is new.  Its writer has it open, unless it is a link."""
@@ -124,14 +125,11 @@ class Arrivals:
         elif not arrival.fresh and arrival.due != math.inf and not arrival.bound:
             self._set_due(arrival, self._burst_due(arrival, now))
 
-    def closed(self, directory: Directory, name: bytes, now: float) -> None:
-        """A writer has closed it."""
+    def _closed(self, directory: Directory, name: bytes, now: float) -> None:
+        """A writer has closed one that is known, or on its way."""
         arrival = directory.arrivals.get(name)
         if arrival is None:
-            if directory.knows(name):
-                self._compare(directory, name, now)
-            else:
-                self._complete(self._arrival(directory, name, fresh=True, now=now), now)
+            self._compare(directory, name, now)
         elif not arrival.fresh:
             arrival.bound = 0.0
             self._rewritten(arrival, now)
@@ -216,7 +214,7 @@ class Arrivals:
 
     def caught_up(self, now: float) -> None:
         """All events that had come by now were fed, see Met."""
-        if self._met:
+        if self._met.some:
             for arrival in self._met.caught_up(lambda one: self._was_closed(one, now)):
                 self._due_now(arrival, now)
 
@@ -238,53 +236,54 @@ class Arrivals:
 
         `below_at`: the file systems below the root have no turn before.
         """
-        if self._met:
+        if self._met.some:
             return -math.inf  # all events that have come are to be fed
-        own, below = self._heaps.own_due(), self._heaps.below_due()
-        if self._line:
-            own, below = min(own, self._line.own_due()), min(below, self._line.below_due())
+        own = self._heaps.own.first()
+        if not (self._heaps.below or self._line.lanes):  # nearly always, and it is asked often
+            return own
+        own = min(own, self._line.own_due())
+        below = min(self._heaps.below_due(), self._line.below_due())
         return min(own, max(below, below_at))
 
-    def step(self, now: float, *, below: bool = True, scanning: bool = False) -> None:
+    def step(self, now: float, waited: float, *, below: bool, scanning: bool) -> None:
         """Tells what is due, at most AT_ONCE files of each lane.  `below`: these lanes too.
 
+        `waited`: as Disk.waited says now.
         `scanning`: directories wait for a scan, so AT_ONCE_OF_MANY at most.
         """
         most = AT_ONCE_OF_MANY if scanning else AT_ONCE
-        if self._line:
+        if self._line.lanes:
             for arrival in self._line.gone(now):
-                self._heaps.push(arrival)
-        self._serve(OWN, now, most)
-        self._waited = self.disk.waited
-        for lane in self._heaps.due_below(now) if below else ():
+                self._push(arrival)
+        self._serve(self._heaps.own, now, most)
+        self._waited = waited
+        if not (below and self._heaps.below):
+            return
+        for lane, due in self._heaps.due_below(now):
             if self._has_waited():
                 return
-            self._serve(lane, now, most)
+            self._serve(due, now, most, share=True)
             self._heaps.served(lane)
 
-    def _serve(self, lane: bytes, now: float, most: int) -> None:
+    def _serve(self, due: Due, now: float, most: int, *, share: bool = False) -> None:
+        """`share`: until its file system has had its share of this turn."""
         for _ in range(most):
-            arrival = self._heaps.pop(lane, now)
+            arrival = due.pop(now)
             if arrival is None:
                 return
             if arrival.due > now:
-                self._heaps.push(arrival)
+                self._push(arrival)
             else:
                 self._settle(arrival, now)
-            if lane != OWN and self._has_waited():
+            if share and self._has_waited():
                 return
+
+    def _push(self, arrival: Arrival) -> None:
+        self._heaps.of(arrival.directory.lane).push(arrival)
 
     def _has_waited(self) -> bool:
         """Whether the file systems below have had their share of this turn."""
         return self.disk.waited - self._waited > BELOW
-
-    def confirm_due(self) -> float:
-        """When to call `confirm` if there is a turn anyway; inf if there is no need."""
-        return self._racy.due()
-
-    def confirm_latest(self) -> float:
-        """When to wake for `confirm`, if nothing else happens before; inf if there is no need."""
-        return self._racy.latest()
 
     def confirm(self, now: float, note: Callable[[Tell], None], *, all_: bool = False) -> None:
         """Notes what files look like that were told just after a write.
@@ -292,7 +291,7 @@ class Arrivals:
         As Racy.certain.  Only where no events come each is looked at once more.  Until it is
         noted, a restart tells the file once more.
         """
-        for directory, name, identity in self._racy.certain(now, all_=all_):
+        for directory, name, identity in self.racy.certain(now, all_=all_):
             path = directory.join(name)
             if directory.descriptor is not None or self._looks_as(path, identity, directory.lane):
                 note(Tell(EventType.MODIFY, path, identity=identity))
@@ -312,7 +311,7 @@ class Arrivals:
             return
         if entry.kind is Kind.UNSEEN:
             arrival.due = now + self._timing.poll
-            self._heaps.push(arrival)
+            self._push(arrival)
             return
         complete = entry.kind is Kind.OTHER or (arrival.fresh and entry.links > 1)
         if arrival.bound and not complete:
@@ -326,8 +325,7 @@ class Arrivals:
                     self._met.closed(arrival)
                 else:
                     arrival.due = now + max(arrival.bound - silent, 0.01)
-                if arrival.due != math.inf:
-                    self._heaps.push(arrival)
+                self._push(arrival)
                 return
         del directory.arrivals[name]
         same = not arrival.fresh and entry.identity == directory.files[name]
@@ -341,7 +339,7 @@ class Arrivals:
         if self.calm:
             self._recent.told(directory, name, now)
         if keep == NEVER:
-            self._racy.add(directory, name, entry.identity, now)
+            self.racy.add(directory, name, entry.identity, now)
 
     def _asks_kernel(self, directory: Directory, bound: float) -> bool:
         """Whether the kernel is asked if a file was closed.
@@ -417,13 +415,13 @@ class Arrivals:
         earlier = due < arrival.due
         arrival.due = due
         if earlier:
-            self._heaps.push(arrival)
+            self._push(arrival)
 
     def _due_now(self, arrival: Arrival, now: float) -> None:
         """As `_set_due`, of one that waits for nothing any more."""
         if now < arrival.due:
             arrival.due = now
-            self._heaps.push_due(arrival)
+            self._heaps.of(arrival.directory.lane).push_due(arrival)
 
     def _rewritten(self, arrival: Arrival, now: float) -> None:
         """A known file was closed: the first one is told, what soon follows is a burst."""

@@ -20,6 +20,7 @@ from omero_fs_plugin.monitor.requests import PathMode
 from .arrivals import AT_ONCE, Arrivals, Timing
 from .exchanges import Exchanges
 from .lanes import Scans
+from .late import Late
 from .tree import MAYBE, NEVER, Directory
 from .watches import Watches
 
@@ -53,6 +54,7 @@ class Comparison(ABC):
         self._disk: Disk  # while open
         self._scans = Scans()
         self._arrivals = Arrivals(tell, self._timing, self._scans)
+        self.racy = self._arrivals.racy  # what waits for `confirm`
         self._exchanges = Exchanges()
         # Directories that wait for a scan; True: so does everything known below them.
         self._queued: dict[Directory, bool] = {}
@@ -60,8 +62,7 @@ class Comparison(ABC):
         self._long: set[Directory] = set()
         self._again: set[Directory] = set()
         self._check_at = math.inf  # when the root is looked at again
-        # Mount points below the root that do not answer, and whether that lasts.
-        self._late: dict[bytes, bool] = {}
+        self._late = Late(self._timing.late)
 
     @abstractmethod
     def _check_root(self, now: float) -> None:

@@ -10,7 +10,6 @@ and may have a hundred thousand directories, or files that are due at once.  Pur
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 from collections import OrderedDict, deque
 from collections.abc import Collection
@@ -29,31 +28,29 @@ class Scans:
     """
 
     def __init__(self) -> None:
-        # Ordered, and no plain dicts: to find the first of those looks at all that have gone since.
-        self._lanes: OrderedDict[bytes, OrderedDict[bytes, deque[tuple[Directory, bool, int]]]] = (
+        # Those in which something waits.  Ordered, and no plain dicts: to find the first of those
+        # looks at all that have gone since.
+        self.lanes: OrderedDict[bytes, OrderedDict[bytes, deque[tuple[Directory, bool, int]]]] = (
             OrderedDict()
         )
         self.age = 0  # of the youngest
         self._under_way: int | None = None  # the age of the one that is being scanned
         # In each lane the ages, the oldest first, and how many have them; also of the one that is
         # under way, and of what is held
-        self._ages: dict[bytes, OrderedDict[int, int]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._lanes)
+        self.ages: dict[bytes, OrderedDict[int, int]] = {}
 
     def clear(self) -> None:
         """Nothing waits any more."""
-        self._lanes.clear()
-        self._ages.clear()
+        self.lanes.clear()
+        self.ages.clear()
         self._under_way = None
 
     def append(self, directory: Directory, silent: bool) -> None:
         """It comes last in its branch."""
         lane = directory.lane
-        branches = self._lanes.get(lane)
+        branches = self.lanes.get(lane)
         if branches is None:
-            branches = self._lanes[lane] = OrderedDict()
+            branches = self.lanes[lane] = OrderedDict()
         waiting = branches.get(directory.branch)
         if waiting is None:
             waiting = branches[directory.branch] = deque()
@@ -64,14 +61,14 @@ class Scans:
         self._count(lane, age)
 
     def _count(self, lane: bytes, age: int) -> None:
-        ages = self._ages.get(lane)
+        ages = self.ages.get(lane)
         if ages is None:
-            ages = self._ages[lane] = OrderedDict()
+            ages = self.ages[lane] = OrderedDict()
         ages[age] = ages.get(age, 0) + 1
 
     def put_back(self, lane: bytes, directory: Directory, silent: bool) -> None:
         """It is under way, and comes next in `lane`."""
-        branches, branch = self._lanes.setdefault(lane, OrderedDict()), directory.branch
+        branches, branch = self.lanes.setdefault(lane, OrderedDict()), directory.branch
         age = self.age_now
         branches.setdefault(branch, deque()).appendleft((directory, silent, age))
         self._count(lane, age)
@@ -79,11 +76,11 @@ class Scans:
 
     def waits(self, lane: bytes) -> bool:
         """Whether something waits there."""
-        return lane in self._lanes
+        return lane in self.lanes
 
     def waits_for(self, lane: bytes, age: float) -> bool:
         """Whether something waits there, is under way or is held, that is so old or older."""
-        ages = self._ages.get(lane)
+        ages = self.ages.get(lane)
         return ages is not None and next(iter(ages)) <= age
 
     @property
@@ -99,14 +96,14 @@ class Scans:
     def release(self, held: Held) -> None:
         """It is due now, or nobody is about to tell it."""
         lane, age = held
-        ages = self._ages.get(lane)
+        ages = self.ages.get(lane)
         if ages is None or age not in ages:
             return
         ages[age] -= 1
         if not ages[age]:
             del ages[age]
             if not ages:
-                del self._ages[lane]
+                del self.ages[lane]
 
     def done(self, lane: bytes) -> None:
         """The one of this lane that was under way has been scanned."""
@@ -114,25 +111,21 @@ class Scans:
         if age is not None:
             self.release((lane, age))
 
-    def lanes(self) -> list[bytes]:
-        """Those in which something waits."""
-        return list(self._lanes)
-
     @property
     def only_own(self) -> bool:
         """Whether something waits in the root's own lane, and nothing in any other."""
-        return len(self._lanes) == 1 and OWN in self._lanes
+        return len(self.lanes) == 1 and OWN in self.lanes
 
     def below(self, busy: Collection[bytes]) -> bool:
         """Whether something waits in another lane than the root's own and those that are `busy`."""
-        return any(lane != OWN and lane not in busy for lane in self._lanes)
+        return any(lane != OWN and lane not in busy for lane in self.lanes)
 
     def pop(self, busy: Collection[bytes], *, below: bool) -> tuple[bytes, Directory, bool] | None:
         """The next one, with its lane; None if there is none.  It is under way until `done`.
 
         `below`: from the lanes below, each in its turn; else from the root's own.
         """
-        lanes = self._lanes
+        lanes = self.lanes
         if below:
             lane = next((one for one in lanes if one != OWN and one not in busy), None)
         else:
@@ -154,25 +147,49 @@ class Scans:
         return lane, directory, silent
 
 
-class _Due:
-    """The files of one lane on their way."""
+class Due:
+    """The files of one lane on their way.  Of those that are due, the branches take turns."""
 
     def __init__(self) -> None:
-        self.later: list[tuple[float, int, Arrival]] = []  # a heap
+        self._later: list[tuple[float, int, Arrival]] = []  # a heap
         # Those that are due, in each branch in their order; the first branch has the next turn.
-        self.now: OrderedDict[bytes, deque[Arrival]] = OrderedDict()
+        self._now: OrderedDict[bytes, deque[Arrival]] = OrderedDict()
+        self._pushed = 0  # so many until now, which keeps the order of what is due at once
+
+    def __bool__(self) -> bool:
+        return bool(self._now or self._later)
 
     def first(self) -> float:
         """When the first is due; inf if there is none."""
-        if self.now:
-            return next(iter(self.now.values()))[0].due
-        return self.later[0][0] if self.later else math.inf
+        if self._now:
+            return next(iter(self._now.values()))[0].due
+        return self._later[0][0] if self._later else math.inf
+
+    def push(self, arrival: Arrival) -> None:
+        """It has a new time at which it is due."""
+        if arrival.due != math.inf:
+            self._pushed += 1
+            heapq.heappush(self._later, (arrival.due, self._pushed, arrival))
+
+    def push_due(self, arrival: Arrival) -> None:
+        """It is due now, and waits for nothing any more."""
+        if self._later and self._later[0][0] <= arrival.due:
+            self.push(arrival)  # some come before it
+        else:
+            self._append(arrival)
+
+    def _append(self, arrival: Arrival) -> None:
+        branch = arrival.directory.branch
+        waiting = self._now.get(branch)
+        if waiting is None:
+            waiting = self._now[branch] = deque()
+        waiting.append(arrival)
 
     def pop(self, now: float) -> Arrival | None:
         """The next one that is due, and still to be told; None if there is none."""
-        later, due = self.later, self.now
+        later, due = self._later, self._now
         while later and later[0][0] <= now:
-            self.append(heapq.heappop(later)[2])
+            self._append(heapq.heappop(later)[2])
         while due:
             branch = next(iter(due))
             waiting = due[branch]
@@ -188,86 +205,41 @@ class _Due:
             heapq.heappop(later)
         return None
 
-    def append(self, arrival: Arrival) -> None:
-        """It is due, as all that are, and comes last in its branch."""
-        branch = arrival.directory.branch
-        waiting = self.now.get(branch)
-        if waiting is None:
-            waiting = self.now[branch] = deque()
-        waiting.append(arrival)
-
 
 class Heaps:
-    """The files on their way, by when they are due.  Of those that are, the branches take turns."""
+    """The files on their way, by when they are due, in lanes."""
 
     def __init__(self) -> None:
-        self._lanes: dict[bytes, _Due] = {}
-        self._number = itertools.count()  # keeps the order of what is due at once
+        self.own = Due()  # on the root's own file system
+        self.below: dict[bytes, Due] = {}  # in the other lanes that have some
 
     def clear(self) -> None:
         """Nothing is on its way any more."""
-        self._lanes.clear()
+        self.own = Due()
+        self.below.clear()
 
-    def push(self, arrival: Arrival) -> None:
-        """It has a new time at which it is due."""
-        if arrival.due != math.inf:
-            later = self._lane(arrival).later
-            heapq.heappush(later, (arrival.due, next(self._number), arrival))
-
-    def push_due(self, arrival: Arrival) -> None:
-        """It is due now, and waits for nothing any more."""
-        lane = self._lane(arrival)
-        if lane.later and lane.later[0][0] <= arrival.due:
-            self.push(arrival)  # some come before it
-        else:
-            lane.append(arrival)
-
-    def _lane(self, arrival: Arrival) -> _Due:
-        name = arrival.directory.lane
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = _Due()
-        return lane
-
-    def own_due(self) -> float:
-        """When the first on the root's own file system is due; inf if there is none."""
-        lane = self._lanes.get(OWN)
-        return lane.first() if lane else math.inf
+    def of(self, lane: bytes) -> Due:
+        """Those of this lane, for one that comes to them."""
+        if lane == OWN:
+            return self.own
+        due = self.below.get(lane)
+        if due is None:
+            due = self.below[lane] = Due()
+        return due
 
     def below_due(self) -> float:
-        """When the first in another lane is due; inf if there is none."""
-        if self._only_own:
-            return math.inf
-        return min(
-            (due.first() for lane, due in self._lanes.items() if lane != OWN), default=math.inf
-        )
+        """When the first in another lane than the root's own is due; inf if there is none."""
+        return min((due.first() for due in self.below.values()), default=math.inf)
 
-    def due_below(self, now: float) -> list[bytes]:
+    def due_below(self, now: float) -> list[tuple[bytes, Due]]:
         """The other lanes that have something due, in their turn."""
-        if self._only_own:
-            return []
-        return [lane for lane, due in self._lanes.items() if lane != OWN and due.first() <= now]
-
-    @property
-    def _only_own(self) -> bool:
-        """Whether there is no lane but the root's own, as where nothing is mounted below."""
-        return not self._lanes or (len(self._lanes) == 1 and OWN in self._lanes)
+        return [(lane, due) for lane, due in self.below.items() if due.first() <= now]
 
     def served(self, lane: bytes) -> None:
         """The others come before it next time."""
-        due = self._lanes.pop(lane, None)
-        if due is not None:
-            self._lanes[lane] = due
-
-    def pop(self, lane: bytes, now: float) -> Arrival | None:
-        """The next one of `lane` that is due, and still to be told; None if there is none."""
-        due = self._lanes.get(lane)
-        if due is None:
-            return None
-        arrival = due.pop(now)
-        if not due.later and not due.now:
-            del self._lanes[lane]
-        return arrival
+        due = self.below.pop(lane, None)
+        if due:
+            self.below[lane] = due
 
 
 def is_there(arrival: Arrival) -> bool:

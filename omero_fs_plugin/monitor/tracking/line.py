@@ -28,37 +28,35 @@ class Line:
 
     def __init__(self, scans: Scans) -> None:
         self._scans = scans
-        # When it is due, the youngest of the scans that it waits for, and what it is
-        self._lanes: dict[bytes, deque[tuple[float, float, Arrival]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._lanes)
+        # Those in which something waits: when it is due, the youngest of the scans that it waits
+        # for, and what it is
+        self.lanes: dict[bytes, deque[tuple[float, float, Arrival]]] = {}
 
     def clear(self) -> None:
         """Nothing waits any more."""
-        self._lanes.clear()
+        self.lanes.clear()
 
     def is_free(self, lane: bytes) -> bool:
         """Whether a file with a usual name need not wait there."""
-        return lane not in self._lanes and not self._scans.waits_for(lane, math.inf)
+        return lane not in self.lanes and lane not in self._scans.ages
 
     def append(self, arrival: Arrival, *, temporary: bool) -> None:
         """It comes last, and goes at its `due` at the latest."""
-        lane = self._lanes.get(arrival.directory.lane)
+        lane = self.lanes.get(arrival.directory.lane)
         if lane is None:
-            lane = self._lanes[arrival.directory.lane] = deque()
+            lane = self.lanes[arrival.directory.lane] = deque()
         lane.append((arrival.due, math.inf if temporary else self._scans.age, arrival))
 
     def own_due(self) -> float:
         """When the first of the root's own lane goes, if nothing else happens; inf without one."""
-        return self._due(OWN) if self._lanes else math.inf
+        return self._due(OWN)
 
     def below_due(self) -> float:
         """The same of the other lanes."""
-        return min((self._due(lane) for lane in self._lanes if lane != OWN), default=math.inf)
+        return min((self._due(lane) for lane in self.lanes if lane != OWN), default=math.inf)
 
     def _due(self, lane: bytes) -> float:
-        waiting = self._lanes.get(lane)
+        waiting = self.lanes.get(lane)
         if not waiting:
             return math.inf
         due, age, arrival = waiting[0]
@@ -67,8 +65,8 @@ class Line:
 
     def gone(self, now: float) -> Iterator[Arrival]:
         """Takes out those that go now: they are due now, or when something has happened to them."""
-        for lane in list(self._lanes):
-            waiting = self._lanes[lane]
+        for lane in list(self.lanes):
+            waiting = self.lanes[lane]
             while waiting and self._due(lane) <= now:
                 due, _, arrival = waiting.popleft()
                 if is_there(arrival):
@@ -76,4 +74,4 @@ class Line:
                         arrival.due = now
                     yield arrival
             if not waiting:
-                del self._lanes[lane]
+                del self.lanes[lane]

@@ -31,15 +31,13 @@ class Met:
         self._scans = scans
         self._met: deque[_Group] = deque()
         self._closed: list[_Group] = []  # as the kernel has said
-
-    def __bool__(self) -> bool:
-        """Whether events are to be fed soon, because files wait for that."""
-        return bool(self._met or self._closed)
+        self.some = False  # events are to be fed soon, because files wait for that
 
     def clear(self) -> None:
         """Forgets all of them."""
         self._met.clear()
         self._closed.clear()
+        self.some = False
 
     def add(self, arrival: Arrival) -> None:
         """A scan met it."""
@@ -54,6 +52,7 @@ class Met:
         if not groups or groups[-1].held != held:
             groups.append(_Group(self._scans.hold(held)))
         groups[-1].files.append((arrival.due, arrival))
+        self.some = True
 
     def caught_up(self, was_closed: Callable[[Arrival], bool]) -> Iterator[Arrival]:
         """All events that had come by now were fed.  Gives the files that can be told now.
@@ -79,6 +78,7 @@ class Met:
             if not group.files:
                 self._met.popleft()
                 self._scans.release(group.held)
+        self.some = bool(self._met or self._closed)
 
 
 def _waits(arrival: Arrival, due: float) -> bool:

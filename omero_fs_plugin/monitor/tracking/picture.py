@@ -55,7 +55,7 @@ class Ledger:
         self._arrived = 0  # events heard
         # (number of events that the client hears before this, a change it did not ask for)
         self._silent: deque[tuple[int, Tell]] = deque()
-        self._due: Changes = {}
+        self.due: Changes = {}  # what `take` will return
 
     def silent(self, tell: Tell, waiting: int) -> None:
         """A change that is not told, while `waiting` events wait to be told."""
@@ -85,7 +85,7 @@ class Ledger:
                 due.add(key)
                 path, directory = path.rpartition(b"/")[0], True
         for key in due:
-            self._due[key] = state_of(root, key)
+            self.due[key] = state_of(root, key)
 
     def dropped(self, waiting: Iterable[Tell], root: Directory) -> None:
         """Everything that was waiting will not be told, and `root` has taken it back."""
@@ -94,14 +94,9 @@ class Ledger:
         told = (one for one in affected if one.type is not EventType.SYSTEM)
         self.known(((one.path, one.directory) for one in told), root)
 
-    @property
-    def has_some(self) -> bool:
-        """Whether `take` will return something."""
-        return bool(self._due)
-
     def take(self) -> Changes:
         """What has become due since the last call; the latest state of each path."""
-        due, self._due = self._due, {}
+        due, self.due = self.due, {}
         return due
 
     def _apply(self, tell: Tell) -> None:
@@ -109,11 +104,11 @@ class Ledger:
             return
         key = key_of(tell.path, tell.directory)
         if tell.type is EventType.DELETE:
-            self._due[key] = None
+            self.due[key] = None
         elif tell.directory:
-            self._due[key] = _new_directory(self._mode)
+            self.due[key] = _new_directory(self._mode)
         else:
-            self._due[key] = tell.identity or NEVER
+            self.due[key] = tell.identity or NEVER
 
 
 def state_of(root: Directory, key: bytes) -> State:

@@ -14,8 +14,8 @@ from .tree import NEVER, Directory
 # still look the same.
 _TICK = 0.02
 # What such a file looks like is noted (see Arrivals.confirm) so long after it was told at the
-# earliest; together with the next event when the first has waited for longer, or without one, so
-# that one turn serves several.
+# earliest; together with the next event when the first has waited for longer (AMONG), or without
+# one (ALONE), so that one turn serves several.
 CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.1, 0.2  # s
 # So many of these are remembered; those that are forgotten are told once more after a restart.
 _MOST = 100_000
@@ -34,22 +34,17 @@ class Racy:
 
     def __init__(self) -> None:
         self._files: deque[tuple[float, Directory, bytes, Identity]] = deque(maxlen=_MOST)
+        self.since = math.inf  # when the first was told, or one before it; inf: there is none
 
     def clear(self) -> None:
         """Forgets all of them."""
         self._files.clear()
+        self.since = math.inf
 
     def add(self, directory: Directory, name: bytes, identity: Identity, now: float) -> None:
         """It was told now, and looked like this."""
         self._files.append((now, directory, name, identity))
-
-    def due(self) -> float:
-        """When the first is to be noted if there is a turn anyway; inf if there is none."""
-        return self._files[0][0] + CONFIRM_AMONG if self._files else math.inf
-
-    def latest(self) -> float:
-        """When to wake for that, if nothing else happens before; inf if there is none."""
-        return self._files[0][0] + CONFIRM_ALONE if self._files else math.inf
+        self.since = min(self.since, now)
 
     def certain(self, now: float, *, all_: bool) -> Iterator[tuple[Directory, bytes, Identity]]:
         """Takes out those of which it is certain by now what they look like, but not too many.
@@ -59,9 +54,11 @@ class Racy:
         """
         files = self._files
         for _ in range(len(files) if all_ else min(len(files), _AT_ONCE)):
-            if not all_ and files[0][0] + CONFIRM > now:
+            self.since, directory, name, identity = files[0]
+            if not all_ and self.since + CONFIRM > now:
                 return
-            _, directory, name, identity = files.popleft()
+            files.popleft()
             told = directory.alive and directory.files.get(name) == identity
             if told and name not in directory.arrivals:
                 yield directory, name, identity
+        self.since = files[0][0] if files else math.inf

@@ -13,7 +13,7 @@ import errno
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.kernel.entries import Disk
@@ -109,12 +109,12 @@ class Tracker(Comparison):
     @property
     def scanning(self) -> bool:
         """Whether directories wait to be scanned by `step`."""
-        return bool(self._scans)
+        return bool(self._scans.lanes)
 
     @property
     def unanswered(self) -> list[bytes]:
         """The mount points below the root that do not answer.  From any thread."""
-        return sorted(path for path, lasts in list(self._late.items()) if lasts)
+        return self._late.lasting()
 
     @property
     def watches(self) -> int:
@@ -178,14 +178,6 @@ class Tracker(Comparison):
     def expect(self, *, calm: bool) -> None:
         """Whether little is going on, so that a known file is told as soon as it is closed."""
         self._arrivals.calm = calm
-
-    def confirm_due(self) -> float:
-        """When to call `confirm`; inf if there is no need."""
-        return self._arrivals.confirm_due()
-
-    def confirm_latest(self) -> float:
-        """When to call `confirm` if nothing else happens before; inf if there is no need."""
-        return self._arrivals.confirm_latest()
 
     def confirm(self, now: float, *, all_: bool = False) -> None:
         """Notes what files look like that were told just after a write, see Arrivals.confirm."""
@@ -274,9 +266,10 @@ class Tracker(Comparison):
         """When `step` has something to do next; inf if not before something happens."""
         if self._rescan_ending:
             return -math.inf
+        late = self._late.due(self._disk.late())
         if not self.reachable:
-            return min(self._arrivals.due(), self._check_at, self._late_due())
-        if not self._scans:  # nearly always, and this is asked for each event
+            return min(self._arrivals.due(), self._check_at, late)
+        if not self._scans.lanes:  # nearly always, and this is asked for each event
             scans = self._agree_at
         elif self._scans.waits(OWN):
             return -math.inf
@@ -284,7 +277,7 @@ class Tracker(Comparison):
             scans = self._below_at if self._scans.below(self._busy()) else math.inf
         first = self._arrivals.due(self._below_at)
         times = (self._rescan_at, self._watches.poll_at, self._check_at, self._listing_at)
-        return min(scans, first, *times, self._late_due())
+        return min(scans, first, *times, late)
 
     def step(self, now: float) -> None:
         """Tells what is due, but not too much at once, and scans one directory if one waits.
@@ -292,9 +285,12 @@ class Tracker(Comparison):
         What the file systems below the root keep us waiting for, they rest afterwards.
         """
         waited, below = self._disk.waited, now >= self._below_at
-        self._end_rescan(now)
-        self._arrivals.step(now, below=below, scanning=bool(self._scans))
-        self._mind_late(now)
+        if self._rescan_ending:
+            self._end_rescan(now)
+        self._arrivals.step(now, waited, below=below, scanning=bool(self._scans.lanes))
+        late = self._disk.late()
+        if late or self._late.known:
+            self._mind_late(late, now)
         if self._check_at <= now:
             self._check_at = now + self._timing.check
             self._check_root(now)
@@ -307,7 +303,7 @@ class Tracker(Comparison):
         if self._watches.poll_at <= now:
             for directory in self._watches.begin_round(now):
                 self._queue(directory, deep=False)
-        if self._scans:
+        if self._scans.lanes:
             self._scan_next(now, below=below)
         elif self._agree_at <= now:
             self._agree_at = math.inf
@@ -341,7 +337,7 @@ class Tracker(Comparison):
         for its scan, which says whether they are mounted still.
         """
         busy = set(self._disk.listing())
-        for lane in self._scans.lanes():
+        for lane in self._scans.lanes:
             above = self.root.known(lane.rpartition(b"/")[0]) if lane != OWN else None
             if above is not None and above in self._queued:
                 busy.add(lane)
@@ -358,7 +354,7 @@ class Tracker(Comparison):
                 lane, directory, silent = found
                 self._scan(directory, silent, now)
                 self._scanned(lane, now)
-        self._listing_at = now + _LISTING if self._scans and self._disk.listing() else math.inf
+        self._listing_at = now + _LISTING if self.scanning and self._disk.listing() else math.inf
 
     def _scanned(self, lane: bytes, now: float) -> None:
         self._scans.done(lane)
@@ -368,7 +364,7 @@ class Tracker(Comparison):
         if lane == OWN and self._rescan_began != math.inf:
             self._rescan_ending = True
         waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
-        if waits and not self._scans:
+        if waits and not self._scans.lanes:
             # By then the files that it met were silent for long enough to be told.
             longest = self._timing.silence if self.polled() else self._timing.found
             self._agree_at = now + 2 * longest
@@ -394,29 +390,13 @@ class Tracker(Comparison):
 
     # File systems below the root that do not answer ---------------------------
 
-    def _late_due(self) -> float:
-        late = self._disk.late()
-        if not late and not self._late:
-            return math.inf
-        if late.keys() != self._late.keys():
-            return -math.inf
-        first = min(
-            (since for path, since in late.items() if not self._late[path]), default=math.inf
-        )
-        return first + self._timing.late
-
-    def _mind_late(self, now: float) -> None:
+    def _mind_late(self, late: Mapping[bytes, float], now: float) -> None:
         """What happened there was not seen: once it answers, it is compared with what is known."""
-        late = self._disk.late()
-        if not late and not self._late:
-            return
-        for path, since in late.items():
+        for path in self._late.lasts(late, now):
             directory = self.root.known(path)
-            self._late[path] = lasts = since + self._timing.late <= now
-            if lasts and directory is not None:
+            if directory is not None:
                 self._watches.unanswered(directory, now)
-        for path in [path for path in self._late if path not in late]:
-            del self._late[path]
+        for path in self._late.over(late):
             directory = self.root.known(path)
             if directory is not None:
                 log.info("%s answers again", shown(path))

@@ -63,12 +63,13 @@ def test_one_of_two_files_that_are_written_is_told_when_it_is_closed(
     until(lambda: client.changes() == [("Create", "other.tif")])
     watcher = monitors.get(client.identifier)._watcher
     assert watcher is not None
+    found = watcher._waits.gathering
     with (
         (client.root / "other.tif").open("r+b", buffering=0) as other,
         (client.root / "known.tif").open("r+b", buffering=0) as known,
     ):
         for _ in range(1000):
-            watcher._gathering._writes = 600.0  # as after very many looks at nothing but writes
+            found.only_writes = 600.0  # as after very many looks at nothing but writes
             other.write(b"-")
             known.write(b"-")
         known.close()

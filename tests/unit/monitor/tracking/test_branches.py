@@ -31,7 +31,7 @@ def test_branches_take_turns_and_one_put_back_comes_next() -> None:
     while (found := scans.pop((), below=False)) is not None:
         taken.append(found)
     assert taken == [(OWN, amy, True), (OWN, zak, False), (OWN, deep, False)]
-    assert not scans
+    assert not scans.lanes
     assert not scans.only_own
 
 
@@ -41,6 +41,6 @@ def test_the_first_branch_is_found_without_a_look_at_those_that_are_gone() -> No
     # begin, for each of the others.  An ordered one knows its first.
     for _ in range(19_900):
         scans.pop((), below=False)
-    (branches,) = scans._lanes.values()
+    (branches,) = scans.lanes.values()
     assert next(iter(branches)) == b"019900"
     assert isinstance(branches, OrderedDict)

@@ -120,7 +120,7 @@ def test_what_a_file_told_at_once_looks_like_is_noted_when_it_is_certain() -> No
     watched.feed()
     found = watched.disk.look(p("b"))
     assert found is not None and noted == [(p("b"), found.identity)]
-    assert watched.tracker.confirm_due() == math.inf
+    assert watched.tracker.racy.since == math.inf
 
 
 def test_it_is_not_noted_if_the_file_is_written_again() -> None:
