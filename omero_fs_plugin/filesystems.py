@@ -119,7 +119,8 @@ class Mounts:
         """
         if not within or time.monotonic() - self._asked > within:
             self.refresh()
-        return self.below_as_read(path)
+        found = self._below.get(path)
+        return self.below_as_read(path) if found is None else found
 
     def below_as_read(self, path: bytes) -> Mapping[bytes, Mount]:
         """As `below`, by the table as it was read last."""

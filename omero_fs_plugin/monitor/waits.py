@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
+from .kernel import raw
 from .kernel.observers import Observer, Wakener
-from .telling.gathering import Gathering
+from .telling.gathering import FIRST, Gathering
+from .tracking.line import is_temporary
 
 
 class Waits:
@@ -15,35 +18,52 @@ class Waits:
     It is longer by no more than the moment for which Gathering has events gathered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, awaited: Callable[[], bool]) -> None:
+        """`awaited`: whether an answer of the client is waited for too, which wakes."""
+        self._awaited = awaited
         self.wakener = Wakener()
         self.gathering = Gathering()
 
-    def wait(self, source: Observer | None, due: float, *, answer: bool) -> None:
+    def wait(self, source: Observer | None, due: float) -> list[raw.Raw]:
         """Waits for events of `source`, until it is `due` at the latest, and gathers.
 
-        `answer`: one of the client is awaited too, which wakes.
+        Returns the events, or an empty list if they are still to be drained.
         """
         begun = time.monotonic()
         if due <= begun:
-            return
+            return []
         seconds = None if due == math.inf else due - begun
-        if source is not None and not answer:
+        if self.gathering.busy and source is not None and not self._awaited():
             rest = self.gathering.rest(begun)
             if rest and (seconds is None or seconds > rest):
                 time.sleep(rest)
-                return
+                return []
         if self.wakener.wait(seconds, source) and source is not None:
-            self._gather(source, begun)
+            return self._gathered(source, begun)
+        return []
 
-    def _gather(self, source: Observer, begun: float) -> None:
+    def _gathered(self, source: Observer, begun: float) -> list[raw.Raw]:
         """Waits for more events.  Meanwhile the kernel merges equal ones."""
         now = time.monotonic()
         if self.gathering.only_writes and not self.wakener.woken:
             beyond = source.beyond()
             writes = self.gathering.writes(now - begun, alone=beyond is not None)
             if not self.wakener.wait(writes, beyond) or beyond is None:
-                return
+                return []
             now = time.monotonic()
+        seconds = self.gathering.seconds(now)
+        events: list[raw.Raw] = []
+        if seconds == FIRST:
+            source.drain()
+            events = source.events()
+            if events and is_whole(events[-1]):
+                return events
         # Nothing that wakes us is in more of a hurry, and this costs less than to wait for it too.
-        time.sleep(self.gathering.seconds(now))
+        time.sleep(seconds)
+        source.drain()
+        return raw.joined(events, source.events())
+
+
+def is_whole(last: raw.Raw) -> bool:
+    """Whether nothing is about to come with this event, after which there was none."""
+    return bool(last.mask & raw.IN_CLOSE_WRITE) and is_temporary(last.name) is None

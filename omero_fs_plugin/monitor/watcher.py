@@ -117,7 +117,7 @@ class Watcher:
         self._hang_told = False
         self._stop = False
         self._orderly = False
-        self._waits = Waits()
+        self._waits = Waits(lambda: self._telling.awaited)
         self._waking = threading.Lock()  # nobody wakes the thread after its end
         self._observing = observing or Observing()
         self._observer: Observer | None = None
@@ -334,16 +334,19 @@ class Watcher:
         if self._hang_told:
             self._hang_told = False
             self._notice(Notice.REACHABLE, "the file system answers again")
+        events: list[raw.Raw] = []
         if self._observer is None or not self._observer.backlog:
-            self._waits.wait(self._observer, self._due(), answer=self._telling.awaited)
+            events = self._waits.wait(self._observer, self._due())
         now = self._now = self._busy_since = time.monotonic()
         self._hear(now)
-        events: list[raw.Raw] = []
         if self._observer is not None:
-            events = self._look(self._observer, now)
+            if not events:
+                self._observer.drain()
+                events = self._observer.events()
+            self._look(self._observer, events, now)
         elif now >= self._open_at:
             self._reopen(now)
-        if self.outbox.overfull(now):
+        if self.outbox.crowded and self.outbox.overfull(now):
             self._begin_gap(now)
         if self._terms.any:
             notice = self._terms.notice(now, self.tracker.active_at, waits=bool(len(self.outbox)))
@@ -358,29 +361,28 @@ class Watcher:
         if self._observer is not None:
             self._observer.drain()
 
-    def _look(self, observer: Observer, now: float) -> list[raw.Raw]:
-        """Has the tracker decide what to tell now.  Returns what the kernel has told it of."""
+    def _look(self, observer: Observer, events: list[raw.Raw], now: float) -> None:
+        """Has the tracker decide what to tell now."""
         tracker, gathering = self.tracker, self._waits.gathering
-        observer.drain()
-        events = observer.events()
         more = observer.backlog
         if events:
-            writes = sum(event.mask == raw.IN_MODIFY for event in events)
+            writes = [event.mask for event in events].count(raw.IN_MODIFY)
             tracker.expect(calm=gathering.calm(now))
             gathering.looked(now, events=len(events), writes=writes)
         tracker.feed(events, now, more=more)
         if tracker.racy.since + CONFIRM_AMONG <= now and not more:
             tracker.confirm(now)
-        if now >= self.outbox.crowded_until():
+        if not self.outbox.crowded or now >= self.outbox.crowded_until():
             tracker.step(now)
             if tracker.scanning:
                 self._scan_some()
-        return events
 
     def _due(self) -> float:
         due = min(self._telling.due(), self._keeper.due(), self._open_at)
         if self._observer is not None:
-            tracker = max(self.tracker.due(), self.outbox.crowded_until())
+            tracker = self.tracker.due()
+            if self.outbox.crowded:
+                tracker = max(tracker, self.outbox.crowded_until())
             due = min(due, tracker, self.tracker.racy.since + CONFIRM_ALONE)
         if self._terms.any:
             due = min(due, self._terms.due(self.tracker.active_at))

@@ -80,7 +80,7 @@ class Inotify(LocalDisk):
         self._backlog: deque[bytes] = deque()
         self._backlog_size = 0  # bytes
         self._descriptor = -1
-        self._alone = 0  # bytes of the only event that the last look has found; 0: there were more
+        self._last = b""  # what the last look has found, unless there were surely several events
         self._news: select.epoll | None = None  # see `beyond`
 
     def fileno(self) -> int | None:
@@ -187,7 +187,7 @@ class Inotify(LocalDisk):
         for event in events:
             if event.mask & raw.IN_IGNORED:
                 self._held.gone(event.descriptor)
-        self._alone = len(buffer) if raw.is_one(buffer) else 0
+        self._last = buffer if len(buffer) <= raw.LARGEST else b""
         return events
 
     def beyond(self) -> Waitable | None:
@@ -197,7 +197,8 @@ class Inotify(LocalDisk):
         wakes nobody (fs/notify/notification.c, fsnotify_insert_event).  An epoll that is
         triggered by edges tells of what was not merged.
         """
-        if self._descriptor < 0 or not self._alone:
+        alone = len(self._last)
+        if self._descriptor < 0 or not alone or not raw.is_one(self._last):
             return None
         if self._news is None:
             self._news = select.epoll()
@@ -205,7 +206,7 @@ class Inotify(LocalDisk):
         self._news.poll(0)  # from here on
         held = array.array("i", [0])
         fcntl.ioctl(self._descriptor, termios.FIONREAD, held)
-        return self._news if held[0] == self._alone else None
+        return self._news if held[0] == alone else None
 
 
 def _add_watch(instance: int, path: bytes, flags: int) -> int:

@@ -30,6 +30,7 @@ LEFT = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED
 CAME = IN_MOVED_TO | IN_CREATE
 WRITTEN = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE
 _BEGINS = (IN_CREATE, IN_MODIFY)
+_BEGUN = IN_CREATE | IN_MODIFY
 _GOES_ON = IN_MODIFY | IN_CLOSE_WRITE
 
 _HEADER = struct.Struct("iIII")  # wd, mask, cookie, length of the name
@@ -97,3 +98,14 @@ def parse(buffer: bytes) -> list[Raw]:
     if begun:
         events.append(Raw(watch, begun, 0, file.rstrip(b"\0")))
     return events
+
+
+def joined(events: list[Raw], more: list[Raw]) -> list[Raw]:
+    """As `parse` has those of two reads, if the first ended while a file was written."""
+    if events and more:
+        begun, next_ = events[-1], more[0]
+        same = begun.name and (begun.descriptor, begun.name) == (next_.descriptor, next_.name)
+        if same and not begun.mask & ~_BEGUN and not next_.mask & ~_GOES_ON:
+            events[-1] = begun._replace(mask=begun.mask | next_.mask)
+            return events + more[1:]
+    return events + more

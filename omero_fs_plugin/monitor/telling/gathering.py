@@ -37,6 +37,7 @@ class Gathering:
     def __init__(self) -> None:
         self._events = 0.0  # that came within SPAN; those before it count less and less
         self._at = -math.inf  # of the last look at anything but writes, in s
+        self.busy = False  # at the last look it was not calm; it may be by now
         self.only_writes = 0.0  # s, from one to the next look; 0: the last look found others too
 
     def seconds(self, now: float) -> float:
@@ -63,7 +64,7 @@ class Gathering:
 
     def calm(self, now: float) -> bool:
         """Whether what happens to known files at this time is to be told at once."""
-        return self._events < MANY * SPAN or self._left(now) < MANY * SPAN
+        return not self.busy or self._left(now) < MANY * SPAN
 
     def looked(self, now: float, *, events: int, writes: int) -> None:
         """A look has found this many events, and so many of them are writes."""
@@ -73,6 +74,7 @@ class Gathering:
             self.only_writes = 0.0
             self._events = self._left(now) + events - writes
             self._at = now
+        self.busy = self._events >= MANY * SPAN
 
     def _left(self, now: float) -> float:
         """Of the events that came, those that still count."""

@@ -39,6 +39,7 @@ class Outbox:
         self._waiting: deque[Tell] = deque()
         self._block_size = block_size  # at most so many events in a notification; 0: all that fit
         self._capacity = capacity
+        self.crowded = False  # more than half of `capacity` wait
         self._taken = 0
         self.tried = 0  # the first so many of what waits were taken once, and may have arrived
         self._delay = 0.0
@@ -51,6 +52,8 @@ class Outbox:
         if not self._waiting:
             self._progress_at = now
         self._waiting.append(tell)
+        if 2 * len(self._waiting) > self._capacity:
+            self.crowded = True
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -69,9 +72,7 @@ class Outbox:
         This is never long.  If a client is away, everything must come in here and become a
         gap, which limits it.
         """
-        if 2 * len(self._waiting) <= self._capacity:
-            return -math.inf
-        return self._progress_at + PATIENCE
+        return self._progress_at + PATIENCE if self.crowded else -math.inf
 
     @property
     def failing(self) -> bool:
@@ -108,6 +109,7 @@ class Outbox:
             self._waiting.popleft()
             self.tried -= 1
             self.told += 1
+        self.crowded = 2 * len(self._waiting) > self._capacity
         self._delay = 0.0
         self._not_before = -math.inf
 
@@ -130,5 +132,6 @@ class Outbox:
         """Empties it and returns what was in it, in order.  The wait after failures goes on."""
         waiting = list(self._waiting)
         self._waiting.clear()
+        self.crowded = False
         self._taken = self.tried = 0
         return waiting

@@ -28,8 +28,6 @@ class Late:
     def due(self, late: Mapping[bytes, float]) -> float:
         """When `lasts` or `over` has something to give; inf if there is none."""
         known = self.known
-        if not (late or known):
-            return math.inf
         if late.keys() != known.keys():
             return -math.inf
         first = min((since for path, since in late.items() if not known[path]), default=math.inf)

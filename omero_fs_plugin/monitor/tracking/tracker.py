@@ -266,9 +266,10 @@ class Tracker(Comparison):
         """When `step` has something to do next; inf if not before something happens."""
         if self._rescan_ending:
             return -math.inf
-        late = self._late.due(self._disk.late())
+        late = self._disk.late()
+        late_at = self._late.due(late) if late or self._late.known else math.inf
         if not self.reachable:
-            return min(self._arrivals.due(), self._check_at, late)
+            return min(self._arrivals.due(), self._check_at, late_at)
         if not self._scans.lanes:  # nearly always, and this is asked for each event
             scans = self._agree_at
         elif self._scans.waits(OWN):
@@ -277,7 +278,7 @@ class Tracker(Comparison):
             scans = self._below_at if self._scans.below(self._busy()) else math.inf
         first = self._arrivals.due(self._below_at)
         times = (self._rescan_at, self._watches.poll_at, self._check_at, self._listing_at)
-        return min(scans, first, *times, late)
+        return min(scans, first, *times, late_at)
 
     def step(self, now: float) -> None:
         """Tells what is due, but not too much at once, and scans one directory if one waits.

@@ -16,6 +16,7 @@ from omero_fs_plugin.monitor.kernel.raw import (
     IN_MOVED_FROM,
     IN_MOVED_TO,
     Raw,
+    joined,
     parse,
 )
 
@@ -69,3 +70,28 @@ def test_nothing_is_put_together_over_what_is_between() -> None:
 def test_what_is_about_a_directory_itself_is_left_as_it_is() -> None:
     given = [(1, IN_ATTRIB, b""), (1, IN_MODIFY, b""), (1, IN_CLOSE_WRITE, b"")]
     assert _parsed(*given) == given
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (IN_CREATE, IN_MODIFY | IN_CLOSE_WRITE, [ALL]),
+        (IN_CREATE | IN_MODIFY, IN_CLOSE_WRITE, [ALL]),
+        (IN_MODIFY, IN_MODIFY, [IN_MODIFY]),
+        (ALL, IN_MODIFY | IN_CLOSE_WRITE, [ALL, IN_MODIFY | IN_CLOSE_WRITE]),
+        (IN_CREATE, ALL, [IN_CREATE, ALL]),
+        (IN_CREATE, IN_DELETE, [IN_CREATE, IN_DELETE]),
+        (IN_CREATE | IN_ISDIR, IN_CLOSE_WRITE, [IN_CREATE | IN_ISDIR, IN_CLOSE_WRITE]),
+    ],
+)
+def test_it_is_one_event_too_if_two_reads_have_it(
+    first: int, second: int, expected: list[int]
+) -> None:
+    before, after = Raw(1, IN_DELETE, 0, b"a"), Raw(2, IN_CREATE, 0, b"b")
+    one, other = Raw(1, first, 0, b"a"), Raw(1, second, 0, b"a")
+    events = [Raw(1, mask, 0, b"a") for mask in expected]
+    assert joined([before, one], [other, after]) == [before, *events, after]
+    for another in (other._replace(name=b"b"), other._replace(descriptor=2)):
+        assert joined([one], [another]) == [one, another]
+    assert joined([], [other]) == [other]
+    assert joined([one], []) == [one]
