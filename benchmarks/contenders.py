@@ -67,7 +67,7 @@ FSSERVER = Contender(
 )
 BEFORE = "FSServer before"
 # Workloads in which a file is to cost hardly more CPU than before
-AS_BEFORE = ("one-by-one", "seldom", "burst", "tar", "rsync")
+AS_BEFORE = ("one-by-one", "seldom", "burst", "tar", "rewrites", "rsync")
 LEAST = replace(
     FSSERVER,
     name="least over Ice",

@@ -158,6 +158,18 @@ class Rewrite(Workload):
         return Expected("Modify", {str(path): time.monotonic_ns()})
 
 
+class RewriteMany(Workload):
+    """Known files, each written anew, one after the other without a pause."""
+
+    def prepare(self, root: Path, beside: Path, count: int) -> None:
+        make_directories(root, 10)
+        for path in names(root, count, directories=10):
+            write(path)
+
+    def run(self, root: Path, beside: Path, count: int) -> Expected:
+        return Expected("Modify", {p: write(p) for p in names(root, count, directories=10)})
+
+
 class Rsync(Workload):
     """As rsync does: a hidden temporary name, renamed when it is complete."""
 
@@ -183,6 +195,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Directories("directories", "{count:,} new directories, a file in each at once", 2_000),
     Move("move", "mv of a tree of {count:,} files", 10_000),
     Rewrite("rewrite", "an existing file of {count:,} MiB rewritten in as many chunks", 2_048),
+    RewriteMany("rewrites", "{count:,} known files rewritten", 10_000),
     Rsync("rsync", "{count:,} files rsync style: temporary name, rename", 10_000),
     Burst("queue", "kernel queue of 256, burst of {count:,} files", 20_000, SMALL_QUEUE),
 )

@@ -363,12 +363,11 @@ class Watcher:
 
     def _look(self, observer: Observer, events: list[raw.Raw], now: float) -> None:
         """Has the tracker decide what to tell now."""
-        tracker, gathering = self.tracker, self._waits.gathering
+        tracker = self.tracker
         more = observer.backlog
         if events:
             writes = [event.mask for event in events].count(raw.IN_MODIFY)
-            tracker.expect(calm=gathering.calm(now))
-            gathering.looked(now, events=len(events), writes=writes)
+            self._waits.gathering.looked(now, events=len(events), writes=writes)
         tracker.feed(events, now, more=more)
         if tracker.racy.since + CONFIRM_AMONG <= now and not more:
             tracker.confirm(now)

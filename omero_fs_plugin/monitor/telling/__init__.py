@@ -2,7 +2,8 @@
 
 Rule: no client waits for another, and no client is given up before its time.
 
-``gathering`` says how long events are gathered before a look at them.
+``gathering`` says how long events are gathered before a look at them, ``terms`` when monitors end,
+or tell, because nothing has happened.
 ``telling`` is the conversation, ``outbox`` has the events that wait, ``absence`` knows how long a
 client has been away, ``keeper`` writes into ``record`` what the client has heard.
 """

@@ -17,9 +17,7 @@ LONGEST = 0.01  # s
 # Up to FEW each file has a look of its own.  From there to MANY the time between two looks grows
 # from FIRST to LONGEST.
 FEW, MANY = 150.0, 600.0
-# The time (s) over which events are counted.  After a burst it takes three times as long until
-# known files are told at once again.
-SPAN = 0.1
+SPAN = 0.1  # s; the time over which events are counted
 # The wait while one file is being written and nothing else happens, if the next write comes before
 # PAUSE is over.  The kernel merges the events, and anything else ends the wait.
 WRITES, PAUSE = 0.1, 0.05  # s
@@ -37,7 +35,7 @@ class Gathering:
     def __init__(self) -> None:
         self._events = 0.0  # that came within SPAN; those before it count less and less
         self._at = -math.inf  # of the last look at anything but writes, in s
-        self.busy = False  # at the last look it was not calm; it may be by now
+        self.busy = False  # there was much at the last look; it may be less by now
         self.only_writes = 0.0  # s, from one to the next look; 0: the last look found others too
 
     def seconds(self, now: float) -> float:
@@ -52,7 +50,9 @@ class Gathering:
 
         To wait for the first event besides costs a part of what a look costs.
         """
-        return 0.0 if self.calm(now) else max(0.0, LONGEST - (now - self._at))
+        if not self.busy or self._left(now) < MANY * SPAN:
+            return 0.0
+        return max(0.0, LONGEST - (now - self._at))
 
     def writes(self, waited: float, *, alone: bool = True) -> float:
         """The same if nothing but writes comes after it; 0 if there are not `only_writes`.
@@ -61,10 +61,6 @@ class Gathering:
         """
         longest = FIRST if waited >= PAUSE else WRITES if alone else AMONG
         return min(longest, self.only_writes)
-
-    def calm(self, now: float) -> bool:
-        """Whether what happens to known files at this time is to be told at once."""
-        return not self.busy or self._left(now) < MANY * SPAN
 
     def looked(self, now: float, *, events: int, writes: int) -> None:
         """A look has found this many events, and so many of them are writes."""

@@ -6,6 +6,7 @@ Rule: pure.  Time, events and the disk are arguments, so tests need no real ones
 polled) and ``comparison`` (the disk compared with ``tree``).  In ``lanes`` each file system has its
 turn.  In ``line`` a complete file waits for what came earlier, ``met`` has files whose close may
 have gone unseen, ``racy`` those that may be written again and look the same, ``recent`` those
-whose next write belongs to a burst, and ``exchanges`` names that may have been exchanged.
+whose next write belongs to a burst, ``exchanges`` names that may have been exchanged, and ``late``
+the file systems that do not answer.
 ``picture`` has what a client knows.
 """

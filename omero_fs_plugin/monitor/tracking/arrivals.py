@@ -70,8 +70,7 @@ class Arrivals:
         self._met = Met(scans)
         self._waited = 0.0  # s; how long we had waited for file systems below at the last step
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
-        self.calm = False  # little is going on: a known file that was closed is told at once
-        self._recent = Recent(timing.burst_gap)  # files told while it was calm
+        self._recent = Recent(timing.burst_gap)  # known files that were told as written
         self.racy = Racy()
 
     def clear(self) -> None:
@@ -123,6 +122,7 @@ class Arrivals:
             else:
                 self.created(directory, name, now)
         elif not arrival.fresh and arrival.due != math.inf and not arrival.bound:
+            arrival.closed_as = None
             self._set_due(arrival, self._burst_due(arrival, now))
 
     def _closed(self, directory: Directory, name: bytes, now: float) -> None:
@@ -227,7 +227,7 @@ class Arrivals:
         if entry is None or entry.kind is Kind.UNSEEN:
             return
         if entry.identity != directory.files[name]:
-            self._rewritten(self._arrival(directory, name, fresh=False, now=now), now)
+            self._rewritten(self._arrival(directory, name, fresh=False, now=now), now, entry)
 
     # Time -------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ class Arrivals:
         keep = to_keep(entry)
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
-        if self.calm:
+        if not arrival.fresh:
             self._recent.told(directory, name, now)
         if keep == NEVER:
             self.racy.add(directory, name, entry.identity, now)
@@ -423,12 +423,17 @@ class Arrivals:
             arrival.due = now
             self._heaps.of(arrival.directory.lane).push_due(arrival)
 
-    def _rewritten(self, arrival: Arrival, now: float) -> None:
-        """A known file was closed: the first one is told, what soon follows is a burst."""
+    def _rewritten(self, arrival: Arrival, now: float, entry: Entry | None = None) -> None:
+        """A known file was closed: the first one is told, what soon follows is a burst.
+
+        `entry`: what it looks like since.
+        """
+        arrival.closed_as = None
         burst = self._recent.written(arrival.directory, arrival.name, now)
-        if burst or not self.calm or is_temporary(arrival.name):
+        if burst or is_temporary(arrival.name):
             self._set_due(arrival, self._burst_due(arrival, now))
         else:
+            arrival.closed_as = entry
             self._complete(arrival, now)
 
     def _burst_due(self, arrival: Arrival, now: float) -> float:

@@ -175,10 +175,6 @@ class Tracker(Comparison):
         if not more:
             arrivals.caught_up(now)
 
-    def expect(self, *, calm: bool) -> None:
-        """Whether little is going on, so that a known file is told as soon as it is closed."""
-        self._arrivals.calm = calm
-
     def confirm(self, now: float, *, all_: bool = False) -> None:
         """Notes what files look like that were told just after a write, see Arrivals.confirm."""
         if self.reachable:

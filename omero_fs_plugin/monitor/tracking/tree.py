@@ -45,7 +45,8 @@ class Arrival:
         self.since = now
         self.seen: Identity | None = None  # at the last look
         self.seen_at = now
-        # When the kernel said that nobody writes it; nothing happened since that has no event
+        # After its close, or when the kernel said that nobody writes it; what happened since has an
+        # event
         self.closed_as: Entry | None = None
         self.unopened = False  # the kernel told of a write, and not of who has it open
         self.compare = False  # nobody has looked yet whether there is anything to tell

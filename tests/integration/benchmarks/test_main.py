@@ -30,12 +30,13 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_parts(tmp_path: Path) -> None:
     output = tmp_path / "out.rst"
     given = ["--contender", "FSServer", "--contender", "inotify", "--output", str(output)]
-    for part in ("one-by-one", "standing", "million", "cycles"):
+    for part in ("one-by-one", "rewrites", "standing", "million", "cycles"):
         given += ["--only", part]
     assert benchmarks.__main__.main(given) == 0
     told = output.read_text(encoding="utf-8")
     for title in (
         "5 files one by one, 10 ms apart",
+        "5 known files rewritten",
         "Watching 12 files in 4 directories",
         "Watching 6 files in 6 directories",
         "Left after create, start, stop, destroy",
@@ -43,5 +44,5 @@ def test_all_parts(tmp_path: Path) -> None:
         assert f"\n{title}\n~" in told
     figures = told.partition("Figures\n-------\n")[2].splitlines()
     rows = [line.split()[0] for line in figures if line.startswith(("FSServer ", "inotify "))]
-    # In the workload and on the standing tree both, in the others FSServer alone.
-    assert rows == ["FSServer", "inotify", "FSServer", "inotify", "FSServer", "FSServer"]
+    # In the workloads and on the standing tree both, in the others FSServer alone.
+    assert rows == ["FSServer", "inotify"] * 3 + ["FSServer", "FSServer"]

@@ -32,7 +32,7 @@ def _after(files: int, apart: float) -> tuple[Gathering, float]:
 @pytest.mark.parametrize("apart", [0.01, 0.1, 10.0])
 def test_files_that_do_not_come_fast_are_told_at_once_each(files: int, apart: float) -> None:
     gathering, now = _after(files, apart)
-    assert (gathering.seconds(now), gathering.calm(now)) == (FIRST, True)
+    assert (gathering.seconds(now), gathering.rest(now)) == (FIRST, 0.0)
 
 
 def test_it_grows_with_what_is_going_on_up_to_a_limit() -> None:
@@ -45,11 +45,10 @@ def test_it_grows_with_what_is_going_on_up_to_a_limit() -> None:
     assert FIRST < found[2] < LONGEST
 
 
-def test_under_load_a_rewrite_is_not_told_at_once_until_it_is_over() -> None:
+def test_load_is_over_soon_after_it() -> None:
     gathering, now = _after(1000, 0.0001)
-    assert not gathering.calm(now + SPAN / 2)
     later = now + 5 * SPAN
-    assert (gathering.seconds(later), gathering.calm(later)) == (FIRST, True)
+    assert (gathering.seconds(later), gathering.rest(later)) == (FIRST, 0.0)
 
 
 def test_a_look_that_took_long_is_followed_by_the_next_at_once() -> None:
@@ -71,7 +70,7 @@ def test_under_load_the_next_look_comes_without_an_event() -> None:
 def test_a_look_at_many_is_load() -> None:
     gathering = Gathering()
     gathering.looked(100.0, events=1000, writes=0)
-    assert not gathering.calm(100.0)
+    assert gathering.rest(100.0) == LONGEST
     assert gathering.seconds(100.0) == LONGEST
 
 
@@ -92,5 +91,5 @@ def test_a_file_that_is_written_for_long_is_no_load() -> None:
     gathering, now = Gathering(), 100.0
     for n in range(100):
         gathering.looked(now + n / 1000, events=100, writes=100)
-    assert gathering.calm(now + 0.1)
+    assert gathering.rest(now + 0.1) == 0.0
     assert gathering.seconds(now + 0.1) == FIRST

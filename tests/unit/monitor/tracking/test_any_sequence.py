@@ -68,10 +68,6 @@ class AnySequence(RuleBasedStateMachine):
         everywhere = {p: i for top in tops for p, i in self.disk.below(top).items()}
         return data.draw(st.sampled_from(sorted(everywhere))) if everywhere else None
 
-    @rule(calm=st.booleans())
-    def expect(self, calm: bool) -> None:
-        self.watched.tracker.expect(calm=calm)
-
     @rule(data=st.data(), name=NAMES)
     def open(self, data: st.DataObject, name: bytes) -> None:
         path = self.directory(data) + b"/" + name

@@ -53,12 +53,10 @@ def test_if_the_kernel_says_that_a_file_in_a_new_directory_was_closed_nobody_wai
     assert watched.take() == []
 
 
-@pytest.mark.parametrize("calm", [False, True])
 @pytest.mark.parametrize("between", [0.001, 0.01])
-def test_what_came_earlier_in_a_new_directory_is_told_earlier(calm: bool, between: float) -> None:
+def test_what_came_earlier_in_a_new_directory_is_told_earlier(between: float) -> None:
     watched = Watched()
     watched.disk.leases = True
-    watched.tracker.expect(calm=calm)
     watched.disk.mkdirs(p("d"))
     watched.disk.put(p("d/a"))
     watched.disk.now += between
