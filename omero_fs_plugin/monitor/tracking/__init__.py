@@ -7,6 +7,6 @@ polled) and ``comparison`` (the disk compared with ``tree``).  In ``lanes`` each
 turn.  In ``line`` a complete file waits for what came earlier, ``met`` has files whose close may
 have gone unseen, ``racy`` those that may be written again and look the same, ``recent`` those
 whose next write belongs to a burst, ``exchanges`` names that may have been exchanged, and ``late``
-the file systems that do not answer.
+the file systems that do not answer.  ``rescans`` says when all is compared with the disk.
 ``picture`` has what a client knows.
 """

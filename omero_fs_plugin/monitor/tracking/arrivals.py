@@ -44,7 +44,7 @@ class Timing:
     found: float = 0.5  # the same for a file that a scan met: its close may have been missed
     burst_gap: float = 0.5  # writes closer together than this are one burst, one Modify
     burst_longest: float = 30.0  # a burst is told after this even if it goes on
-    overflow: float = 0.05  # between an overflow and its rescan, see tracker.LONGEST_OVERFLOW
+    overflow: float = 0.05  # between an overflow and its rescan, see rescans.LONGEST_OVERFLOW
     poll: float = 10.0  # between two looks at a directory that cannot be watched
     late: float = 2.0  # that a file system may fail to answer before the client is told
     check: float = 2.0  # between two looks at whether the root is still itself

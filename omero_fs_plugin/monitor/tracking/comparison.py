@@ -21,6 +21,7 @@ from .arrivals import AT_ONCE, Arrivals, Timing
 from .exchanges import Exchanges
 from .lanes import Scans
 from .late import Late
+from .rescans import Rescans
 from .tree import MAYBE, NEVER, Directory
 from .watches import Watches
 
@@ -63,6 +64,7 @@ class Comparison(ABC):
         self._again: set[Directory] = set()
         self._check_at = math.inf  # when the root is looked at again
         self._late = Late(self._timing.late)
+        self._rescans = Rescans(self._timing.overflow)
 
     @abstractmethod
     def _check_root(self, now: float) -> None:

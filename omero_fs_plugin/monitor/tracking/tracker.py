@@ -33,9 +33,6 @@ _LISTING = 0.5
 # A rescan waits so long (s) until nothing else waits to be scanned.  Somebody who makes directories
 # without end would keep it from beginning, and others' events may be lost too.
 _RESCAN_LATEST = 5.0
-# While events are lost all the time, a rescan comes as long after the last one as that took, and at
-# most so long (s): there are other things to do.
-LONGEST_OVERFLOW = 0.5
 
 
 class Tracker(Comparison):
@@ -45,12 +42,6 @@ class Tracker(Comparison):
     Not thread-safe: one thread owns it.
     """
 
-    _rescan_at = math.inf
-    _rescan_began = math.inf  # the one under way on the root's own file system
-    _rescan_ending = False  # it is over; how long it took is known at the next step
-    _rescan_rest = 0.0  # s after it; 0: no events are missing
-    _rescanning = False  # the client was told that events were lost
-    _agree_at = math.inf  # when the client can be told that no events are missing now
     _away = False  # the client was told that the root is unreachable
     _below_at = -math.inf  # the file systems below the root have their next turn
     _listing_at = math.inf  # when the listings that take long are looked at
@@ -88,7 +79,7 @@ class Tracker(Comparison):
         self._check_at = math.inf
         self._below_at = -math.inf
         self._wait_for_nothing()
-        self._rescanning = False
+        self._rescans.told = False
         self.reachable = False
 
     def _release(self) -> None:
@@ -182,14 +173,10 @@ class Tracker(Comparison):
 
     def overflowed(self, now: float) -> None:
         """Events were lost: everything will be compared with the disk."""
-        if not self._rescanning:
+        if not self._rescans.told:
             log.warning("%s: events were lost, a rescan follows", shown(self.root.path))
             self._tell(Notice.OVERFLOW.tell(self.root.path, "events were lost, a rescan follows"))
-        self._rescanning = True
-        self._agree_at = math.inf
-        self._end_rescan(now)
-        if self._rescan_at == math.inf:
-            self._rescan_at = now + max(self._timing.overflow, self._rescan_rest)
+        self._rescans.lost(now)
 
     def _self_event(self, directory: Directory, mask: int, now: float) -> None:
         if mask & raw.IN_IGNORED:
@@ -260,20 +247,20 @@ class Tracker(Comparison):
 
     def due(self) -> float:
         """When `step` has something to do next; inf if not before something happens."""
-        if self._rescan_ending:
+        if self._rescans.over:
             return -math.inf
         late = self._disk.late()
         late_at = self._late.due(late) if late or self._late.known else math.inf
         if not self.reachable:
             return min(self._arrivals.due(), self._check_at, late_at)
         if not self._scans.lanes:  # nearly always, and this is asked for each event
-            scans = self._agree_at
+            scans = self._rescans.agree_at
         elif self._scans.waits(OWN):
             return -math.inf
         else:
             scans = self._below_at if self._scans.below(self._busy()) else math.inf
         first = self._arrivals.due(self._below_at)
-        times = (self._rescan_at, self._watches.poll_at, self._check_at, self._listing_at)
+        times = (self._rescans.at, self._watches.poll_at, self._check_at, self._listing_at)
         return min(scans, first, *times, late_at)
 
     def step(self, now: float) -> None:
@@ -282,8 +269,8 @@ class Tracker(Comparison):
         What the file systems below the root keep us waiting for, they rest afterwards.
         """
         waited, below = self._disk.waited, now >= self._below_at
-        if self._rescan_ending:
-            self._end_rescan(now)
+        if self._rescans.over:
+            self._rescans.ended(now)
         self._arrivals.step(now, waited, below=below, scanning=bool(self._scans.lanes))
         late = self._disk.late()
         if late or self._late.known:
@@ -293,18 +280,16 @@ class Tracker(Comparison):
             self._check_root(now)
         if not self.reachable:
             return
-        if self._rescan_at <= now and (
-            not self._scans.waits(OWN) or self._rescan_at + _RESCAN_LATEST <= now
-        ):
+        at = self._rescans.at
+        if at <= now and (not self._scans.waits(OWN) or at + _RESCAN_LATEST <= now):
             self._rescan(now)
         if self._watches.poll_at <= now:
             for directory in self._watches.begin_round(now):
                 self._queue(directory, deep=False)
         if self._scans.lanes:
             self._scan_next(now, below=below)
-        elif self._agree_at <= now:
-            self._agree_at = math.inf
-            self._rescanning, self._rescan_rest = False, 0.0
+        elif self._rescans.agree_at <= now:
+            self._rescans.agreed()
             self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
         waited = self._disk.waited - waited
         if waited:
@@ -358,32 +343,21 @@ class Tracker(Comparison):
         if self._scans.waits(lane):
             return
         self._watches.end_round(lane, now)
-        if lane == OWN and self._rescan_began != math.inf:
-            self._rescan_ending = True
-        waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
-        if waits and not self._scans.lanes:
+        if lane == OWN:
+            self._rescans.scanned_own()
+        if self._rescans.told and not self._scans.lanes:
             # By then the files that it met were silent for long enough to be told.
             longest = self._timing.silence if self.polled() else self._timing.found
-            self._agree_at = now + 2 * longest
+            self._rescans.scanned_all(now, 2 * longest)
 
     def _rescan(self, now: float) -> None:
-        self._rescan_at = self._agree_at = math.inf
-        self._rescan_began, self._rescan_ending = now, False
-        self._rescanning = True
+        self._rescans.begin(now)
         self._again.update(self._long)  # events were lost since their listings began
         self._queue(self.root)
 
-    def _end_rescan(self, now: float) -> None:
-        """If one is over, notes how long it took, and has the next one wait for as long."""
-        if self._rescan_ending:
-            self._rescan_rest = min(now - self._rescan_began, LONGEST_OVERFLOW)
-            self._rescan_ending, self._rescan_began = False, math.inf
-            if self._rescan_at != math.inf:  # events were lost while it was under way
-                self._rescan_at = max(self._rescan_at, now + self._rescan_rest)
-
     def _wait_for_nothing(self) -> None:
-        self._rescan_at = self._agree_at = self._listing_at = self._rescan_began = math.inf
-        self._rescan_ending, self._rescan_rest = False, 0.0
+        self._listing_at = math.inf
+        self._rescans.forget()
 
     # File systems below the root that do not answer ---------------------------
 

@@ -9,7 +9,7 @@ import pytest
 from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
-from omero_fs_plugin.monitor.tracking.tracker import LONGEST_OVERFLOW
+from omero_fs_plugin.monitor.tracking.rescans import LONGEST_OVERFLOW
 
 from .fake_disk import ROOT, FakeDisk, Watched, p
 
