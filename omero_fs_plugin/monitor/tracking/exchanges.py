@@ -15,14 +15,17 @@ class Exchanges:
     """The names that something was renamed to last."""
 
     def __init__(self) -> None:
-        self._came: dict[bytes, Directory] = {}
+        self._came: set[tuple[Directory, bytes]] = set()
 
     def came(self, directory: Directory, name: bytes) -> None:
         """Something was renamed to this."""
         if len(self._came) >= _KEPT:
             self._came.clear()
-        self._came[name] = directory
+        self._came.add((directory, name))
 
     def may_be(self, directory: Directory, name: bytes) -> bool:
         """Whether something may be there although the kernel says that it was renamed: look."""
-        return self._came.pop(name, None) is directory
+        if (directory, name) not in self._came:
+            return False
+        self._came.remove((directory, name))
+        return True

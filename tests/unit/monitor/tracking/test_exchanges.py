@@ -56,6 +56,27 @@ def test_what_is_there_afterwards_is_known(one: bytes, other: bytes, apart: bool
     assert [kind for kind, _ in watched.take()] == ["Create"]
 
 
+def test_two_exchanges_of_the_same_names_at_once() -> None:
+    """In two directories: the kernel's messages of both may come one by one."""
+    watched = Watched()
+    put(watched, *(p(f"{above}/{name}") for above in "pq" for name in "ab"))
+    watched.wait(12)
+    watched.take()
+    queue = watched.disk.queue
+    watched.disk.exchange(p("p/a"), p("p/b"))
+    first = list(queue)
+    queue.clear()
+    watched.disk.exchange(p("q/a"), p("q/b"))
+    second = list(queue)
+    queue.clear()
+    queue.extend(one for both in zip(first, second, strict=True) for one in both)
+    watched.wait(12)
+    files = {"p/a", "p/b", "q/a", "q/b"}
+    for kind, text in watched.take():
+        files = files | {text} if kind == "Create" else files - {text}
+    assert files == {"p/a", "p/b", "q/a", "q/b"}
+
+
 def test_it_keeps_few_names() -> None:
     exchanges, directory = Exchanges(), Directory(b"/d", None)
     for number in range(1000):
