@@ -12,6 +12,7 @@ import logging
 import os
 import stat as stat_module
 import textwrap
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePosixPath
@@ -26,7 +27,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, without_paths
-from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.errors import FsError, ImportRefused, JournalError
 from omero_fs_plugin.names import printable
 from omero_fs_plugin.stores import directory_of
 from omero_fs_plugin.system_names import NOTE
@@ -48,6 +49,12 @@ _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+class _At:
+    """That a lane is at a fileset."""
+
+    again = False  # one is to look again after that
+
+
 class Notes:
     """Keeps the notes as the journal says: one beside each failed fileset, and no others.
 
@@ -63,6 +70,8 @@ class Notes:
         self._heard = 0  # the last event that was heard
         self._again: dict[int, float] = {}  # fileset -> when (s) it is tried again
         self._refused: set[str] = set()  # directories that the log names as closed to us
+        self._lock = threading.Lock()
+        self._at_it: dict[int, _At] = {}  # filesets that a lane is at
 
     def look(self, now: float) -> None:
         """Hands out what is to be written or removed `now` (s).  Raises JournalError."""
@@ -90,18 +99,50 @@ class Notes:
             self._hand_out(fileset)
 
     def _hand_out(self, fileset: int) -> None:
-        known = self._journal.noted(f"{_KEY}{fileset}")
-        found = self._journal.get(fileset)
+        """To the lane in which something is to be removed or written; one at a time is at it.
+
+        Else a lane whose disk hangs would go on later with what it knew before, and another one
+        would have written a note meanwhile.
+        """
+        at = _At()
+        with self._lock:
+            before = self._at_it.setdefault(fileset, at)
+            before.again = before is not at
+        if before is not at:
+            return
+        try:
+            known = self._journal.noted(f"{_KEY}{fileset}")
+            found = self._journal.get(fileset)
+        except FsError:
+            self._again[fileset] = self._journal.now() + _AGAIN_S
+            self._done(fileset, at, again=False)
+            raise
         if not known and (found is None or found.state is not State.FAILED):
+            self._done(fileset, at)
             return
         root = json.loads(known)[0] if known else found.root if found is not None else ""
-        job = partial(self._settle, fileset)
-        self._lanes.do(root, job, key=("note", fileset), beside="notes")
+        job = partial(self._settle, fileset, root, at)
+        self._lanes.do(root, job, beside="notes", lost=partial(self._lost, fileset, at))
 
-    def _settle(self, fileset: int) -> None:
-        """Writes or removes the note of one fileset.  Runs in the lane of its root."""
+    def _done(self, fileset: int, at: _At, *, again: bool = True) -> None:
+        """This lane is not at it any more."""
+        with self._lock:
+            if self._at_it.get(fileset) is not at:
+                return
+            del self._at_it[fileset]
+        if again and at.again:
+            self._hand_out(fileset)
+
+    def _lost(self, fileset: int, at: _At) -> None:
+        """A call of its lane never comes back."""
+        self._again[fileset] = self._journal.now() + _AGAIN_S
+        self._done(fileset, at)
+
+    def _settle(self, fileset: int, root: str, at: _At) -> None:
+        """Writes or removes the note of one fileset.  Runs in the lane of `root`."""
         try:
-            self._do(fileset)
+            if self._do(fileset, root, at):
+                at.again = True
         except (RootAway, OSError) as error:
             if isinstance(error, OSError) and error.errno in _MAY_NOT:
                 self._tell_refused(fileset, str(error.strerror))
@@ -113,30 +154,51 @@ class Notes:
         except FsError as error:
             log.warning("fileset %d: its note: %s", fileset, error)
             self._again[fileset] = self._journal.now() + _AGAIN_S
+        finally:
+            self._done(fileset, at)
 
-    def _do(self, fileset: int) -> None:
-        settings, key = self._settings(), f"{_KEY}{fileset}"
-        known = self._journal.noted(key)
-        seen = self._failed(fileset, settings)
-        wanted = (seen.root, beside(seen.path)) if seen is not None else None
+    def _note(self, fileset: int, at: _At, value: str) -> None:
+        """Keeps in the journal where its note is."""
+        self._still(fileset, at)
+        self._journal.note(f"{_KEY}{fileset}", value)
+
+    def _still(self, fileset: int, at: _At) -> None:
+        """Raises JournalError if this lane was given up while its disk hung."""
+        with self._lock:
+            mine = self._at_it.get(fileset) is at
+        if not mine:
+            raise JournalError("its disk answers again, and another lane is at it by now")
+
+    def _do(self, fileset: int, root: str, at: _At) -> bool:
+        """What is to be done in `root`.  Returns whether another lane has the rest to do."""
+        settings, known = self._settings(), self._journal.noted(f"{_KEY}{fileset}")
         former = tuple(json.loads(known)) if known else None
+        if former is not None and former[0] != root:
+            return True
+        seen = self._failed(fileset, settings)
+        here = seen is not None and seen.root == root and stat_of(root, seen.path) is not None
+        wanted = (root, beside(seen.path)) if seen is not None and here else None
         if former is not None and former != wanted:
             remove(*former)
-            self._journal.note(key, "")
+            self._note(fileset, at, "")
         if seen is not None and wanted is not None:
             # Before it is there: after a kill it is found again, and removed in the end.
-            self._journal.note(key, json.dumps(wanted))
+            self._note(fileset, at, json.dumps(wanted))
             write(*wanted, words(seen, settings, self._journal.now()))
+            try:
+                self._still(fileset, at)
+            except JournalError:
+                remove(*wanted)  # nobody knows of it any more; if it is wanted, it comes again
+                raise
+        return seen is not None and seen.root != root
 
     def _failed(self, fileset: int, settings: Settings) -> Seen | None:
-        """The fileset, if it is to have a note."""
+        """The fileset, if it has failed and such filesets are to have notes."""
         if not _wanted(settings):
             return None
         with glance(settings.journal_url) as look:
             found = look.load([fileset]) if look is not None else []
-        if not found or found[0].state is not State.FAILED:
-            return None
-        return found[0] if stat_of(found[0].root, found[0].path) is not None else None
+        return found[0] if found and found[0].state is State.FAILED else None
 
     def _tell_refused(self, fileset: int, why: str) -> None:
         found = self._journal.get(fileset)
