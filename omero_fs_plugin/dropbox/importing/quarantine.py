@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +16,9 @@ from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, HOME, RETURNING
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import GOES, HOME
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.events import FileStat
@@ -25,8 +26,9 @@ from omero_fs_plugin.names import encodable
 from omero_fs_plugin.stores import is_store, store_at
 
 from .alone import Busy
-from .copying import make_directory
+from .copying import make_directory, sha1_at
 from .crossing import are_same, aside_of, drop_at, undo
+from .importers.sources import sha1_of
 from .moving import move_back, move_out
 from .returning import Returning
 from .staying import Stay, Staying
@@ -65,7 +67,7 @@ class Quarantine(Returning):
         for key, vault in self._journal.notes(GOES).items():
             fileset = self._journal.get(int(key.removeprefix(GOES)))
             if fileset is None:
-                self._journal.note(key, "")
+                self._unnote(int(key.removeprefix(GOES)), HOME, GOES)
             elif vault != str(self.directory) or fileset.state is not State.FAILED:
                 yield fileset, partial(self._bring_back_half, vault=vault)
         if self.directory is not None:
@@ -106,9 +108,9 @@ class Quarantine(Returning):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.state is State.FAILED:
                     self._take(now, root)
-        except (Busy, ImportRefused) as error:  # there is nothing to mend
+        except ImportRefused as error:  # there is nothing to mend
             _log(fileset, error)
-        except (OSError, FsError) as error:
+        except (OSError, FsError) as error:  # also Busy: whoever moves it may be killed in it
             return error
         return None
 
@@ -123,6 +125,9 @@ class Quarantine(Returning):
             if not self._is_to_go(fileset, root):
                 self._undo(fileset, root)  # an earlier move was cut short, and cannot go on
                 return
+            self._end_former_way(fileset.id, vault)
+            if self._journal.noted(f"{RETURNING}{fileset.id}"):
+                raise OSError(errno.EBUSY, "its last way home has left something there", str(root))
             notes = {f"{HOME}{fileset.id}": fileset.root, f"{GOES}{fileset.id}": vault}
             if not self._journal.set_out(fileset, notes):
                 return
@@ -132,6 +137,7 @@ class Quarantine(Returning):
                 if not _moved_before(fileset.root, met, to, vault):
                     with CALLS.at(vault):
                         make_directory(to.parent)
+                    _need_free(fileset.root, met, to, vault)
                     self._sure()
                     moved.append((to, path))
                     if not move_out(fileset.root, met, to, vault, sure=self._sure):
@@ -193,8 +199,7 @@ class Quarantine(Returning):
             ways = self._ways_home(fileset, home)
             self._record_the_rest(fileset, ways, vault)
             self._clear_away(fileset, home, ways, vault)
-        if self._journal.noted(f"{GOES}{fileset.id}"):  # a write for each at each start costs
-            self._journal.note(f"{GOES}{fileset.id}", "")
+        self._unnote(fileset.id, GOES)
 
     def _record_the_rest(
         self, fileset: Fileset, ways: Sequence[tuple[Path, str]], vault: str
@@ -227,8 +232,10 @@ class Quarantine(Returning):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.root == str(root):
                     self._finish_going(now, vault)
-                elif now is None or self._put_back(now, root, vault):
-                    self._journal.note(f"{GOES}{fileset.id}", "")
+                elif now is None:
+                    self._unnote(fileset.id, HOME, GOES)
+                elif self._put_back(now, root, vault):
+                    self._is_back(now)
         except (Busy, OSError, FsError) as error:
             log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
 
@@ -241,10 +248,24 @@ class Quarantine(Returning):
             now = self._journal.get(fileset.id)
             if now is not None and now.root == str(root):
                 return
-            if self._put_back(fileset, root) and self._journal.noted(f"{GOES}{fileset.id}"):
-                self._journal.note(f"{GOES}{fileset.id}", "")
+            if self._put_back(fileset, root):
+                self._is_back(fileset)
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
+
+    def _is_back(self, fileset: Fileset) -> None:
+        """Nothing of it is in quarantine.
+
+        If it is given to another directory later, that is none either.
+        """
+        if self._journal.noted(f"{HOME}{fileset.id}") == fileset.root:
+            self._unnote(fileset.id, HOME)
+        self._unnote(fileset.id, GOES)
+
+    def _unnote(self, identifier: int, *notes: str) -> None:
+        for note in notes:
+            if self._journal.noted(f"{note}{identifier}"):  # a write for each at a start costs
+                self._journal.note(f"{note}{identifier}", "")
 
     def _put_back(self, fileset: Fileset, root: Path, vault: str = "") -> bool:
         """Moves what lies below `root` back, so that a set lies as a whole where it was.
@@ -303,6 +324,18 @@ def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:
         return False
     # Whoever changed a store while it had its hidden name gets it back.
     return not is_store(met.path) or stat_of(root, aside_of(met.path)) in (None, met.stat)
+
+
+def _need_free(root: str, met: Found, to: Path, vault: str) -> None:
+    """Raises OSError if another file lies at `to`, which a rename would replace.
+
+    It may be one of an older journal, which gave its numbers once before.  A copy of this very file
+    was cut short by a kill.
+    """
+    if is_store(met.path) or not lies_at(to, vault):
+        return  # a store replaces nothing
+    if sha1_at(to, vault) != sha1_of(root, met, lambda: False):
+        raise FileExistsError(errno.EEXIST, "something else lies there already", str(to))
 
 
 def _tell(root: Path, fileset: Fileset) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.journal.ending import LACKS
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, HOME, RETURNING, Way
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import HOME, RETURNING, Way
 from omero_fs_plugin.errors import FsError, JournalError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store
@@ -23,6 +24,7 @@ from omero_fs_plugin.stores import is_store
 from .alone import Busy
 from .copying import sha1_at
 from .crossing import are_same, drop_at
+from .forsaken import Forsaken
 from .importers.sources import sha1_of
 from .moving import move_back, remove_source
 from .vault import Vault, lies_at, told_at
@@ -46,6 +48,7 @@ class Returning(Vault):
         self.stays: dict[int, str] = {}  # fileset -> why it was not brought back the last time
         # Fileset -> when its way home began, and where its files go
         self._coming: dict[int, tuple[float, frozenset[str]]] = {}
+        self._forsaken = Forsaken(time.monotonic())
 
     def coming(self, paths: Collection[str]) -> set[str]:
         """Those of `paths` at which files are, or will be, whose way home is under way.
@@ -54,10 +57,9 @@ class Returning(Vault):
         """
         found: set[str] = set()
         now = self._journal.now()
-        for key, said in self._journal.notes(RETURNING).items():
-            way = Way.of(said)
+        for identifier, way in self._ways().items():
             if now < way.until:
-                found |= self._goals(int(key.removeprefix(RETURNING)), way).intersection(paths)
+                found |= self._goals(identifier, way).intersection(paths)
         return found
 
     def _goals(self, identifier: int, way: Way) -> frozenset[str]:
@@ -203,10 +205,23 @@ class Returning(Vault):
 
     def returning(self) -> dict[int, str]:
         """The filesets whose way back was cut short -> the root that they go back to."""
+        return {identifier: way.root for identifier, way in self._ways().items()}
+
+    def _ways(self) -> dict[int, Way]:
+        """What is noted of each way home."""
         return {
-            int(key.removeprefix(RETURNING)): Way.of(said).root
+            int(key.removeprefix(RETURNING)): Way.of(said)
             for key, said in self._journal.notes(RETURNING).items()
         }
+
+    def forsaken(self, now: float) -> dict[int, str]:
+        """Ways home that nobody goes on with, to be finished `now` (s, monotonic).
+
+        Fileset -> the root that it goes back to.
+        """
+        if not self._forsaken.looks(now):
+            return {}
+        return self._forsaken.due(self._ways(), now, self._journal.now())
 
     def finish(self, identifier: int) -> list[str]:
         """Finishes the way back of a fileset.  Returns the paths of what is back just now.
@@ -218,18 +233,33 @@ class Returning(Vault):
         if not said:
             return []
         way = Way.of(said)
-        stores = way.stores
+        away = fileset is not None and fileset.root != way.root
         try:
-            if fileset is not None and fileset.root != way.root:
-                if fileset.state is State.FAILED:
-                    return self.bring_back(fileset)
-                stores = ()  # it was tried again where it lies
+            if fileset is not None and away and fileset.state is State.FAILED:
+                return self.bring_back(fileset)
             vault = str(self.directory or way.lay)
-            with self._alone(identifier, Path(way.lay), vault) if stores else nullcontext():
-                self._end_return(identifier, stores, vault)
+            if not way.stores or away:  # if it is away, it was tried again where it lies
+                self._journal.end_way(identifier, said)
+                return []
+            with self._alone(identifier, Path(way.lay), vault):
+                self._end_former_way(identifier, vault)
         except (Busy, OSError) as error:
             log.warning("fileset %d: is not all back from quarantine: %s", identifier, error)
         return []
+
+    def _end_former_way(self, identifier: int, vault: str) -> None:
+        """What the last way home of a fileset has left in quarantine goes, if it is at home.
+
+        Call it with nobody else at it.  What is on its way into quarantine again is no such rest:
+        it has the same place there.
+        """
+        said = self._journal.noted(f"{RETURNING}{identifier}")
+        if not said:
+            return
+        way, fileset = Way.of(said), self._journal.get(identifier)
+        at_home = fileset is None or fileset.root == way.root
+        goes = self._journal.noted(f"{GOES}{identifier}")
+        self._end_return(identifier, way.stores if at_home and not goes else (), vault)
 
     def _end_return(self, identifier: int, stores: Sequence[str], vault: str) -> None:
         """The journal has it at home.  The log says what of it cannot be removed elsewhere."""

@@ -11,11 +11,11 @@ from omero_fs_plugin.errors import ImportRefused
 from . import schema
 from .gathering import Gathering
 from .intake import reopen_or_insert, too_large
+from .moves import GOES, RETURNING, Way
 from .parting import CLOSED
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
 from .rows import CHUNK
 from .states import OPEN, State
-from .vaulting import GOES, RETURNING, Way
 
 
 class Moving(ImportRefused):

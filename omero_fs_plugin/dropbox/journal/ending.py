@@ -188,14 +188,16 @@ def _absorb(
 ) -> int:
     """Ends these filesets of files below a store; how many."""
     table = schema.fileset.c
-    below = connection.execute(
-        select(table.id, table.state, table.root).where(
+    rows = connection.execute(
+        select(table.id, table.state, table.root, table.path).where(
             table.id.in_(filesets),
             table.user == user,
             table.verified == 0,
             table.state.in_(_PARTS_OF_A_STORE),
         )
     ).all()
+    # One that has gone into quarantine since is no part of it any more.
+    below = [row for row in rows if row.path.startswith(store)]
     waiting = [row.id for row in below if row.state == State.WAITING]
     merged = set(waiting) - told_of(connection, waiting)
     forget(connection, sorted(merged))

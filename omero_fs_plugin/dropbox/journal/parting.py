@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from . import schema
 from .intake import take_others, wait_apart
+from .moves import HOME
 from .records import PART, Found
 from .states import State
 from .writer import CLAIMED_S, JournalWriter, write_note
@@ -61,7 +63,8 @@ class Parting(JournalWriter):
     def _part_with(self, fileset: int, states: Sequence[State], keep: int = 1) -> list[Found]:
         """Lets the files of a set wait by themselves, from the last one on; all but `keep`.
 
-        Returns them.  It ends early if the set is in none of `states`.
+        Returns them.  It ends early if the set is in none of `states`, or goes into quarantine:
+        there its files are kept together, and nobody looks for them one by one.
         """
         table = schema.fileset.c
         apart: list[Found] = []
@@ -73,6 +76,8 @@ class Parting(JournalWriter):
                         table.id == fileset, table.state.in_(states)
                     )
                 ).first()
+                if row is not None and _is_away(connection, fileset, row):
+                    row = None
                 some = take_others(connection, fileset, keep, PART) if row is not None else []
                 if row is not None:
                     told = row.state == State.WAITING and row.reason != RECORDED
@@ -132,3 +137,12 @@ class Parting(JournalWriter):
             if int(key.removeprefix(GATHERS)) in wanted and not ours and not gone:
                 return True
         return False
+
+
+def _is_away(connection: Connection, fileset: int, row: Any) -> bool:
+    """Whether a failed set lies in quarantine, or a part of it already."""
+    note = schema.meta.c
+    if row.state != State.FAILED:
+        return False  # it was opened again where it lies
+    home = connection.scalar(select(note.value).where(note.key == f"{HOME}{fileset}"))
+    return bool(home) and home != row.root

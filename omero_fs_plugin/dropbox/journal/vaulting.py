@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection, func, select, update
 
 from . import schema, statements
 from .forming import put_at
 from .intake import take_others, wait_each
+from .moves import RETURNING
 from .parting import CLOSED
 from .records import PART, Fileset, Found, chunks, signed
 from .states import OPEN, State
 from .waiting import Waiting
 from .writer import write_note
-
-# Notes, each before the id of a fileset whose files are being moved, or were when a process ended;
-# HOME stays for as long as they are in quarantine.
-GOES = "quarantine under way "  # the quarantine's directory, which may be another one by now
-HOME = "quarantined "  # the root that it had; if its own is another, it is in quarantine
-RETURNING = "returning "  # a Way
-
-
-@dataclass(frozen=True)
-class Way:
-    """What the journal's note says of a way home."""
-
-    root: str  # that it goes back to
-    lay: str  # where it lies
-    stores: tuple[str, ...]  # those of its files that are stores, there
-    until: float = 0.0  # s since the epoch: until then it is believed to be under way
-    began: float = 0.0  # s since the epoch; no two ways home of a fileset have the same
-
-    @classmethod
-    def of(cls, said: str) -> Way:
-        """`said`: the note."""
-        root, lay, *rest = json.loads(said)
-        times = [one for one in rest if not isinstance(one, str)]
-        stores = tuple(one for one in rest if isinstance(one, str))
-        return cls(root, lay, stores, *times[:2])
-
-    def __str__(self) -> str:
-        return json.dumps([self.root, self.lay, *self.stores, self.until, self.began])
 
 
 class Vaulting(Waiting):
@@ -70,6 +42,17 @@ class Vaulting(Waiting):
             for key, value in notes.items() if there is not None else ():
                 write_note(connection, key, value)
             return there is not None
+
+    def end_way(self, fileset: int, said: str) -> None:
+        """Removes what is noted of a way home that is over, unless another one has begun since.
+
+        `said`: the note of the one that is over.
+        """
+        key = f"{RETURNING}{fileset}"
+        with self._database.writing() as connection:
+            note = schema.meta.c
+            if connection.scalar(select(note.value).where(note.key == key)) == said:
+                write_note(connection, key, "")
 
     def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> bool:
         """Records that the files of a failed fileset lie below another `root` now.

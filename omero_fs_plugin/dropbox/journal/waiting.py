@@ -13,9 +13,11 @@ from . import schema
 from .ending import Ending
 from .forming import forget
 from .intake import insert_new, wait_each
+from .moves import HOME
 from .parting import CLOSED
 from .records import GONE, MET, PART, STAT_COLUMNS, Found, chunks, columns, stat_columns
 from .states import State
+from .writer import write_note
 
 
 class Waiting(Ending):
@@ -222,6 +224,8 @@ class Waiting(Ending):
             .where(schema.file.c.fileset == fileset, schema.file.c.position == 0)
             .values(**columns(met), sha1=None)
         )
+        # If it lay in quarantine: its way home was cut short, or somebody else has moved it.
+        write_note(connection, f"{HOME}{fileset}", "")
 
     def _rested(self, connection: Connection, filesets: Mapping[int, FileStat]) -> None:
         fileset, file = schema.fileset.c, schema.file.c

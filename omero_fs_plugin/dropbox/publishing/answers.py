@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import HOME
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
-from omero_fs_plugin.dropbox.journal.vaulting import HOME
 from omero_fs_plugin.errors import ImportRefused, NotDeletedError
 
 from .requests import Request, Wish, granted, read

@@ -85,6 +85,9 @@ class Parts:
         for identifier, root in self.quarantine.wanted().items():
             bring = partial(self._bring_wanted, identifier)
             self.lanes.do(root, bring, key=f"wanted {identifier}", beside="quarantine")
+        for identifier, root in self.quarantine.forsaken(time.monotonic()).items():
+            finish = partial(self._finish, identifier)
+            self.lanes.do(root, finish, key=f"returning {identifier}", beside="quarantine")
 
     def _bring_wanted(self, identifier: int) -> None:
         if back := self.quarantine.bring_wanted(identifier):

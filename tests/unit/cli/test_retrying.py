@@ -16,9 +16,9 @@ from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, RETURNING
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import GOES, RETURNING
 from omero_fs_plugin.dropbox.settling.handover import Left
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.events import FileStat

@@ -714,3 +714,37 @@ def test_nothing_but_a_file_comes_back(
     assert not os.path.lexists(fileset.path)
     assert os.path.lexists(to)
     assert secret.read_bytes() == CONTENT
+
+
+def test_what_lies_there_of_an_older_journal_is_not_replaced(
+    quarantine: Quarantine, journal: Journal, watch_dir: Path, tmp_path: Path
+) -> None:
+    """A journal that was restored gives its numbers a second time."""
+    path = watch_dir / "amy" / "day 1" / "a.tif"
+    fileset = failed(journal, path, watch_dir / "amy")
+    there = tmp_path / "failed" / "amy" / str(fileset.id) / "day 1" / "a.tif"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"another")
+    quarantine.take(fileset)
+    assert (path.read_bytes(), there.read_bytes()) == (CONTENT, b"another")
+    assert "something else lies there already" in next(iter(quarantine.staying.told().values()))
+    there.write_bytes(CONTENT)  # as a kill between the copy and the end of the original leaves it
+    quarantine.take(fileset)
+    assert not path.exists()
+    assert there.read_bytes() == CONTENT
+
+
+def test_one_that_another_moves_is_looked_at_again(
+    quarantine: Quarantine, journal: Journal, watch_dir: Path, tmp_path: Path
+) -> None:
+    """Whoever moves it may be killed in the middle of it."""
+    path = watch_dir / "amy" / "day 1" / "a.tif"
+    fileset = failed(journal, path, watch_dir / "amy")
+    root = tmp_path / "failed" / "amy" / str(fileset.id)
+    with quarantine._alone(fileset.id, root, str(tmp_path / "failed")):
+        quarantine.take(fileset)
+    assert path.exists()
+    assert quarantine.staying
+    quarantine.take_again(fileset.id, fileset.root)
+    assert not path.exists()
+    assert not quarantine.staying

@@ -10,9 +10,9 @@ import pytest
 from omero_fs_plugin.dropbox.disks.calls import CALLS, HUNG_S
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import HOME
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import HOME
 from omero_fs_plugin.events import FileStat
 from tests.clocks import Ahead
 from tests.rules import places_of

@@ -18,6 +18,7 @@ from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS, HUNG_S
 from omero_fs_plugin.dropbox.importing.alone import Busy, alone
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.database import JournalAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -638,3 +639,47 @@ def test_a_journal_that_is_slow_is_no_disk_that_hangs(
 
 def kill_now(*_: Any) -> None:
     raise Killed
+
+
+@pytest.mark.parametrize("disks", [1, 2])
+def test_what_goes_again_is_no_rest_of_its_last_way_home(
+    tmp_path: Path,
+    journal: Journal,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    disks: int,
+) -> None:
+    """Nobody has ended that way, and it fails again; a kill comes when it is in quarantine."""
+    if disks == 2:
+        request.getfixturevalue("two_disks")
+    world = World(tmp_path, journal)
+    ROOTS.apply([str(world.root.parent)], {})
+    try:
+        fileset = world.failed()
+        world.quarantine.take(fileset)
+        note = journal.note
+
+        def away(key: str, value: str) -> None:
+            if key.startswith("returning ") and not value:
+                raise JournalAway("the journal does not answer")
+            note(key, value)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "note", away)
+            assert world.quarantine.bring_back(world.now(fileset))
+        assert journal.notes("returning ")
+        journal.hand_over("amy", str(world.root), *world.now(fileset).files)
+        journal.move(fileset.id, State.QUEUED, State.FAILED, "no image")
+
+        def killed(*_: object) -> bool:
+            raise Killed
+
+        with monkeypatch.context() as patch, suppress(Killed):
+            patch.setattr(journal, "put_elsewhere", killed)
+            world.quarantine.take(world.now(fileset))
+        world.restart()
+        world.restart()
+        world.assert_in_quarantine(fileset)
+        assert journal.notes("returning ") == {}
+    finally:
+        ROOTS.apply([], {})

@@ -11,9 +11,11 @@ import errno
 import os
 import random
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -21,10 +23,11 @@ from omero_fs_plugin.cli.retrying import retry
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.database import JournalAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, RETURNING
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import GOES, RETURNING
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
 from omero_fs_plugin.errors import ConfigurationError
 from tests.rules import places_of, settings_of
@@ -112,7 +115,32 @@ class Machine(World):
         if (self.root / "a.zarr" / "other").exists():
             shutil.rmtree(self.root / "a.zarr")
 
-    ACTS = (take, take, retry, retry, restart, other, fills, empties, dropped_again, taken_away)
+    def forgets_no_note(self, fileset: Fileset) -> None:
+        """It is tried again, and at its end the journal does not answer."""
+        with self.unended():
+            self.retry(fileset)
+
+    @contextmanager
+    def unended(self) -> Iterator[None]:
+        note = self.journal.note
+
+        def away(key: str, value: str) -> None:
+            if key.startswith(RETURNING) and not value:
+                raise JournalAway("the journal does not answer")
+            note(key, value)
+
+        with mock.patch.object(self.journal, "note", away):
+            yield
+
+    def goes_on(self, fileset: Fileset) -> None:
+        """Somebody looks for ways home that nobody goes on with."""
+        for identifier in self.quarantine.returning():
+            self.quarantine.finish(identifier)
+
+    ACTS = (
+        *(take, take, retry, retry, restart, other, fills, empties, dropped_again, taken_away),
+        *(forgets_no_note, goes_on),
+    )
 
     # ------------------------------------------------------------------------
 
@@ -160,19 +188,9 @@ class Machine(World):
         assert self.journal.notes(GOES) == {} == self.journal.notes(RETURNING), self.did
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [*range(SEEDS := 12), *(pytest.param(n, marks=pytest.mark.long) for n in range(SEEDS, 400))],
-)
-def test_in_any_order(
-    tmp_path: Path,
-    journal: Journal,
-    two_disks: None,
-    monkeypatch: pytest.MonkeyPatch,
-    seed: int,
-) -> None:
+def in_any_order(place: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr("omero_fs_plugin.dropbox.importing.vault._SURE_S", 0.0)
-    machine = Machine(tmp_path, journal, random.Random(seed))
+    machine = Machine(place, journal, random.Random(seed))
     ROOTS.apply([str(machine.root.parent)], {})
     try:
         fileset = machine.failed()
@@ -181,3 +199,24 @@ def test_in_any_order(
         machine.check_at_rest(fileset)
     finally:
         ROOTS.apply([], {})
+
+
+SEEDS = [*range(12), *(pytest.param(n, marks=pytest.mark.long) for n in range(12, 400))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_any_order(
+    tmp_path: Path,
+    journal: Journal,
+    two_disks: None,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+) -> None:
+    in_any_order(tmp_path, journal, monkeypatch, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_any_order_on_one_disk(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    in_any_order(tmp_path, journal, monkeypatch, seed)

@@ -26,9 +26,9 @@ from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import RETURNING, Way
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.journal.vaulting import RETURNING, Way
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
