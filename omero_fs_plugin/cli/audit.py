@@ -20,9 +20,9 @@ HELP = """Compare disk, journal and OMERO for the whole site
 It finds in-place imports whose file is gone or is not what was imported; files that
 are missing in OMERO's repository or are cut short; imported filesets whose images
 are gone; filesets of DropBox in OMERO without images; files in watched directories
-that the journal does not know; and directories of the repository that nothing
-registers.  It does not read the content of OMERO's copies: `omero fs report
---verify` does.
+that the journal does not know; directories of the repository that nothing
+registers; and files in omero.fs.quarantine that no fileset has.  It does not read
+the content of OMERO's copies: `omero fs report --verify` does.
 
 It changes nothing, and asks OMERO at most one question a second.  With --state it
 keeps in FILE how far it is and what it found: after an interruption, the same

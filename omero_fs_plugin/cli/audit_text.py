@@ -37,7 +37,8 @@ def _lines(record: Record, of: str, queries: int, repairs: Repairs, args: Any) -
     yield (
         f"  looked at {several(looked['filesets'], 'imported fileset')} with "
         f"{several(looked['files'], 'file')} in OMERO, {several(looked['disk'], 'file')} in "
-        f"watched directories, and in the repository at {directories}; "
+        f"watched directories, {several(looked['quarantine'], 'fileset')} in quarantine, and in "
+        f"the repository at {directories}; "
         f"{several(queries, 'question')} to OMERO"
     )
     if not record.counts:

@@ -7,10 +7,10 @@ import os
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.glance import glance
 
-from . import directories, filesets, ghosts, strays
+from . import directories, filesets, ghosts, quarantine, strays
 from .means import Means
 
-PARTS = (filesets.PART, ghosts.PART, strays.PART, directories.PART)
+PARTS = (filesets.PART, ghosts.PART, strays.PART, directories.PART, quarantine.PART)
 
 
 def audit(means: Means) -> None:
@@ -26,6 +26,8 @@ def audit(means: Means) -> None:
             ghosts.look_for_ghosts(means)
         elif part == strays.PART:
             strays.look_for_strays(means)
+        elif part == quarantine.PART:
+            quarantine.look_for_left_behind(means)
         elif repository:
             directories.look_for_directories(means, repository)
     means.record.end()

@@ -19,6 +19,7 @@ class Kind(str, Enum):
     GHOST = "ghost"
     NO_ROW = "no-row"
     UNREGISTERED = "unregistered"
+    LEFT_BEHIND = "left-behind"
 
     def __str__(self) -> str:
         return self.value
@@ -66,6 +67,11 @@ WORDS: Mapping[Kind, Words] = {
     Kind.UNREGISTERED: Words(
         "Directories of OMERO's repository that nothing registers",
         "look what they are; OMERO does not need them",
+    ),
+    Kind.LEFT_BEHIND: Words(
+        "Files in omero.fs.quarantine that no fileset has",
+        "move what lies in each of these directories to its user's directory, as it lies there: "
+        "then it is imported, unless OMERO has it already",
     ),
 }
 

@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.names import encodable, is_utf8
 
 from .fates import ENDED, Ended
 from .file import SQLITE
+from .moves import GOES, RETURNING
 from .plain import open_to_read, why
 from .seen import After, Asked, Came, Elsewhere, Met, Seen
 from .states import HELD, HIGHEST_ID, ON_ITS_WAY, State
 
 VERSION = 10  # of the journal; schema.py has it too, and a test compares them
 
+_Key = TypeVar("_Key", int, str)
 _CHUNK = 500  # filesets whose files are asked for in one statement
 _COLUMNS = (
     *("id", "user", "root", "path", "state", "reason", "attempts", "refusals", "images"),
@@ -219,6 +221,16 @@ class Glance:
             found.update(str(row[0]) for row in rows)
         return found
 
+    def moving(self, ids: Collection[int]) -> set[int]:
+        """Those of these filesets whose files are being moved into quarantine, or back."""
+        notes = {f"{note}{one}": one for one in ids for note in (GOES, RETURNING)}
+        found: set[int] = set()
+        for some in _chunks(sorted(notes)):
+            marks = ", ".join("?" * len(some))
+            rows = self.ask(f"SELECT key FROM meta WHERE key IN ({marks})", some)
+            found.update(notes[str(row[0])] for row in rows)
+        return found
+
     def recorded(self, server_filesets: Collection[int]) -> set[int]:
         """Those of these filesets of OMERO that the journal has as the result of an import."""
         found: set[int] = set()
@@ -368,7 +380,7 @@ def _sought(value: Any) -> Any:
     return f"\ufffd{encodable(value)}"
 
 
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def _chunks(ids: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
 

@@ -71,9 +71,9 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float = HOURS_3) -> None:
 
 
 @pytest.fixture
-def site(make_whole: Callable[..., Whole], request: pytest.FixtureRequest) -> Whole:
+def site(make_whole: Callable[..., Whole], request: pytest.FixtureRequest, tmp_path: Path) -> Whole:
     """amy's files are uploaded, zak's are in place.  A parameter: the journal's database."""
-    given = {}
+    given = {"quarantine": str(tmp_path / "quarantine")}
     if getattr(request, "param", "sqlite") == "postgresql":
         given["journal"] = request.getfixturevalue("postgres").url("audit")
     whole = make_whole(importUsers="amy;zak", transfer="upload;ln_s", blacklist="*.skip", **given)
@@ -170,6 +170,10 @@ def damage(whole: Whole, files: dict[str, Path]) -> dict[tuple[str, str], str]:
     stray.mkdir(parents=True)
     (stray / "a.tif").write_bytes(b"x")
     expect(Kind.UNREGISTERED, stray, "registered nothing")
+    left = Path(read(whole.properties).quarantine or "") / "amy" / "700"
+    left.mkdir(parents=True)
+    (left / "a.tif").write_bytes(b"x")
+    expect(Kind.LEFT_BEHIND, left, "1 file, such as a.tif, of which the journal knows nothing")
     return expected
 
 
