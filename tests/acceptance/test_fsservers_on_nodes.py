@@ -248,21 +248,21 @@ def test_a_node_that_is_gone_is_named_and_hurts_nobody_else(facility: Facility) 
     taken = facility.server.run("fs", "reload").stdout.splitlines()
     assert taken == [f"{s}: taken" for s in ("FSServer", "DropBox", *SERVERS_ON_NODES)]
     facility.configure(whitelist="")
-    facility.server.run("fs", "reload")
+    facility.server.ask("fs", "reload")
     facility.server.until_healthy()
     facility.imported("amy")
 
 
 def test_a_rule_moves_to_another_node_and_an_unknown_one_is_named(facility: Facility) -> None:
     facility.configure(node=";node3;node3")
-    facility.server.run("fs", "reload")
+    facility.server.ask("fs", "reload")
     facility.server.until_healthy()
     facility.imported("amy")
     monitors = {one["path"]: one["node"] for one in facility.server.status()["monitors"]}
     assert monitors[str(facility.disks["amy"])] == "node3"
     assert "node2" not in monitors.values()
     facility.configure(node=";node9;node3")
-    facility.server.run("fs", "reload")
+    facility.server.ask("fs", "reload")
     found = facility.until_problems(lambda found: "node9" in found)
     assert found["node9"].startswith("the grid has no FSServer-node9: list FSServerNode for node9")
     assert "\n" not in found["node9"]
@@ -270,7 +270,7 @@ def test_a_rule_moves_to_another_node_and_an_unknown_one_is_named(facility: Faci
     checked = facility.server.run("fs", "check", check=False).stdout
     assert "omero.fs.node is node9, and the grid has no FSServer-node9" in checked
     facility.configure(node=";node2;node3")
-    facility.server.run("fs", "reload")
+    facility.server.ask("fs", "reload")
     facility.server.until_healthy()
     facility.imported("amy")
 

@@ -70,7 +70,7 @@ def test_watches_come_change_and_go(
     assert fileset.owner == "zak"
     of_zak.drop("not on the list.txt", b"no image")
     configuration.reset()
-    server.run("fs", "reload")
+    server.ask("fs", "reload")
     server.until_healthy()
     later = dropbox.drop("for zak/of amy again.tif")
     assert dropbox.until_imported(later)[0].owner == "amy"
@@ -160,11 +160,11 @@ def test_a_shorter_quiet_period_reaches_files_that_wait(
 ) -> None:
     server = dropbox.server
     configuration.set(dirImportWait="3000")
-    server.run("fs", "reload")
+    server.ask("fs", "reload")
     path = dropbox.drop("waits.tif")
     server.until_told(path, states=("waiting",))
     configuration.reset()
-    server.run("fs", "reload")
+    server.ask("fs", "reload")
     dropbox.until_imported(path)
     dropbox.assert_once(path)
 
@@ -197,7 +197,7 @@ def test_what_needs_a_restart_is_named(grid: Server, configuration: Configuratio
         assert grid.run("fs", "reload").stdout.splitlines()[1] == "DropBox: taken"
     finally:
         configuration.reset()
-        grid.run("fs", "reload")  # a server starts with what IceGrid was told last
+        grid.ask("fs", "reload")  # a server starts with what IceGrid was told last
         _start_dropbox_again(grid)
 
 
@@ -226,7 +226,7 @@ def test_a_reload_during_a_burst_loses_none_and_imports_none_twice(
         server.run("fs", "reload")
     dropping.join()
     configuration.reset()
-    server.run("fs", "reload")
+    server.ask("fs", "reload")
     dropbox.until_imported(*paths)
     dropbox.until_settled()
     dropbox.assert_once(*paths)
