@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 from tools.drawing import Point
 
@@ -163,20 +163,26 @@ def _height(boxes: Mapping[str, Box], edge: Edge) -> int:
 
 def _tracks(floor: int, targets: Mapping[str, list[tuple[float, float]]]) -> dict[str, float]:
     """The height of each target's track below `floor`: the order with the fewest crossings."""
-    best = min(permutations(sorted(targets)), key=lambda order: _tangle(order, targets))
+    # Of two targets it matters which is above the other one, and nothing else.
+    tangle = {
+        (upper, lower): _tangle(targets[upper], targets[lower])
+        for upper, lower in permutations(targets, 2)
+    }
+    best = min(
+        permutations(sorted(targets)),
+        key=lambda order: sum(tangle[pair] for pair in combinations(order, 2)),
+    )
     middle = TOP + floor * FLOOR + HIGH + (FLOOR - HIGH) / 2 - 3
     first = middle - _TRACK * (len(best) - 1) / 2
     return {target: first + _TRACK * number for number, target in enumerate(best)}
 
 
-def _tangle(order: Sequence[str], targets: Mapping[str, list[tuple[float, float]]]) -> int:
-    """What is wrong with tracks in this order from the top: crossings, and lines on lines."""
+def _tangle(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]]) -> int:
+    """What is wrong with a track above another one: crossings, and lines on lines."""
     wrong = 0
-    for upper, target in enumerate(order):
-        for lower in order[upper + 1 :]:
-            for start, end in targets[target]:
-                for other_start, other_end in targets[lower]:
-                    wrong += min(start, end) < other_start < max(start, end)
-                    wrong += min(other_start, other_end) < end < max(other_start, other_end)
-                    wrong += 100 * (abs(other_start - end) < _TRACK)
+    for start, end in upper:
+        for other_start, other_end in lower:
+            wrong += min(start, end) < other_start < max(start, end)
+            wrong += min(other_start, other_end) < end < max(other_start, other_end)
+            wrong += 100 * (abs(other_start - end) < _TRACK)
     return wrong
