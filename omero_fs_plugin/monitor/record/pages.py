@@ -16,6 +16,7 @@ from omero_fs_plugin.monitor.tracking.picture import Known, State, split
 from .file import state_of
 
 IN_ONE = 256  # names; a page that loses one is written anew
+_REMEMBERED = 1000  # directories that have no page
 
 Row = tuple[bytes, bytes, bytes]  # directory, first, names
 
@@ -43,8 +44,14 @@ def unpacked(rows: Iterable[Row]) -> Iterator[tuple[bytes, State]]:
             yield directory + name, state_of(word.decode())
 
 
-def take_out(db: sqlite3.Connection, monitor: int, paths: Iterable[bytes]) -> None:
-    """Takes paths, as picture.key_of has them, out of the pages; most are in none."""
+def take_out(
+    db: sqlite3.Connection, monitor: int, paths: Iterable[bytes], without: set[bytes]
+) -> None:
+    """Takes paths, as picture.key_of has them, out of the pages; most are in none.
+
+    `without`: directories that have no page, and will have none until the next start.  More are
+    added.
+    """
     directories: dict[bytes, list[bytes]] = {}
     for path in paths:
         directory, name = split(path)
@@ -53,9 +60,13 @@ def take_out(db: sqlite3.Connection, monitor: int, paths: Iterable[bytes]) -> No
             names = directories[directory] = []
         names.append(name)
     for directory, names in directories.items():
+        if directory in without:
+            continue
         here = "SELECT 1 FROM page WHERE monitor = ? AND directory = ? LIMIT 1"
         if db.execute(here, (monitor, directory)).fetchone() is not None:
             _take_out(db, monitor, directory, sorted(names))
+        elif len(without) < _REMEMBERED:
+            without.add(directory)
 
 
 def _take_out(db: sqlite3.Connection, monitor: int, directory: bytes, names: list[bytes]) -> None:

@@ -31,6 +31,7 @@ class Picture:
         self._heard = 0  # the content of entries up to this number is due, or written
         self._shown = 0  # the content of entries up to this number is written
         self._mount: bytes | None = None  # as we last wrote it
+        self._without: set[bytes] = set()  # for pages.take_out, which the record's thread calls
         self._closed = False
 
     @property
@@ -92,6 +93,7 @@ class Picture:
         with suppress(RecordError):
             self.doubts()
         heard = self._heard
+        self._without = set()
         self._post(lambda db: stop_row(db, key))
         packed = pages.packed(known)
         while some := list(itertools.islice(packed, PAGES)):
@@ -122,14 +124,14 @@ class Picture:
         With these all is written of what was sent up to entry `heard`; None: of all `heard`.
         """
         key = self._key
-        heard = self._heard if heard is None else heard
+        heard, without = self._heard if heard is None else heard, self._without
         there = [
             (key, path, word_of(state)) for path, state in changes.items() if state is not None
         ]
         gone = [(key, path) for path, state in changes.items() if state is None]
 
         def write(db: sqlite3.Connection) -> None:
-            pages.take_out(db, key, changes)
+            pages.take_out(db, key, changes, without)
             _insert(db, there)
             db.executemany("DELETE FROM known WHERE monitor = ? AND path = ?", gone)
             db.execute("UPDATE monitor SET heard = ? WHERE key = ?", (heard, key))

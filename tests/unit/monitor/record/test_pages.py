@@ -49,8 +49,10 @@ def test_what_is_taken_out_is_gone_and_all_else_stays(
         pages.add(db, 2, pages.packed(grouped(other)))
     model = dict(known)
     assert kept(db, 1) == model
+    without: set[bytes] = set()
     for paths in out:
-        pages.take_out(db, 1, paths)
+        pages.take_out(db, 1, paths, without)
+        assert without.isdisjoint(path.rstrip(b"/").rpartition(b"/")[0] + b"/" for path in model)
         for path in paths:
             model.pop(path, None)
         assert kept(db, 1) == model
