@@ -51,6 +51,7 @@ LISTED_MODULES = {
     "audit/audit.py": CALLER,
     "audit/directories.py": CALLER,
     "audit/looks.py": CALLER,
+    "audit/quarantine.py": CALLER,
     "audit/record.py": COMMAND,
     "audit/strays.py": CALLER,
     "confine/__init__.py": CALLER,
