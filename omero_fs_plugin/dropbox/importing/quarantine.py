@@ -121,8 +121,9 @@ class Quarantine(Returning):
         if fileset.root == str(root):  # it is there
             self._finish_going(fileset, vault)
             return
+        began = bool(self._journal.noted(f"{GOES}{fileset.id}"))
         try:
-            if not self._is_to_go(fileset, root):
+            if not self._is_to_go(fileset, root, began):
                 self._undo(fileset, root)  # an earlier move was cut short, and cannot go on
                 return
             self._end_former_way(fileset.id, vault)
@@ -134,7 +135,7 @@ class Quarantine(Returning):
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
-                if not _moved_before(fileset.root, met, to, vault):
+                if not _moved_before(fileset.root, met, to, vault, began):
                     with CALLS.at(vault):
                         make_directory(to.parent)
                     _need_free(fileset.root, met, to, vault)
@@ -292,20 +293,21 @@ class Quarantine(Returning):
                     # The kill came between the copy and the move of the original.
                     drop_at(to, vault, self._sure)
                 else:  # the user has dropped it again, and that one is looked at
+                    back = back and fileset.state is not State.FAILED
                     log.warning("fileset %d: %s stays: %s is there", fileset.id, to, met.path)
             except (OSError, FsError) as error:
                 back = False
                 log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)
         return back
 
-    def _is_to_go(self, fileset: Fileset, root: Path) -> bool:
+    def _is_to_go(self, fileset: Fileset, root: Path, began: bool) -> bool:
         """Whether all files may be moved.  Raises OSError and ImportRefused."""
         for met in fileset.files:
             if self._places.place(met.path) is None:
                 return False
             there = stat_of(fileset.root, met.path) == met.stat
             if not there and not _moved_before(
-                fileset.root, met, self._to(fileset, met, root), str(self.directory)
+                fileset.root, met, self._to(fileset, met, root), str(self.directory), began
             ):
                 return False  # it has changed, and is imported anew
         shared = self._journal.shared(fileset)
@@ -317,10 +319,12 @@ class Quarantine(Returning):
         return root.joinpath(*parts_beneath(fileset.root, met.path))
 
 
-def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:
+def _moved_before(root: str, met: Found, to: Path, vault: str, began: bool) -> bool:
+    """`began`: a move was cut short.  What lies at home may be what the user has dropped since."""
     with CALLS.at(vault):
         there = to.is_dir() if is_store(met.path) else to.is_file()
-    if not there or stat_of(root, met.path) is not None:
+    home = stat_of(root, met.path) if there else None
+    if not there or (home is not None and (not began or home == met.stat)):
         return False
     # Whoever changed a store while it had its hidden name gets it back.
     return not is_store(met.path) or stat_of(root, aside_of(met.path)) in (None, met.stat)

@@ -117,7 +117,7 @@ class Machine(World):
 
     def forgets_no_note(self, fileset: Fileset) -> None:
         """It is tried again, and at its end the journal does not answer."""
-        with self.unended():
+        with self.unended(), suppress(JournalAway):
             self.retry(fileset)
 
     @contextmanager

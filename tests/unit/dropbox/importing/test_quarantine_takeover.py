@@ -85,6 +85,15 @@ class Site:
         self.sweep()
         self.winner.quarantine.bring_back(self.row)
 
+    def tend(self) -> None:
+        """The winner goes on for some minutes."""
+        quarantine, later = self.winner.quarantine, time.monotonic() + 1000.0
+        with mock.patch.object(self.winner.journal, "now", lambda: time.time() + 1000.0):
+            for identifier in quarantine.forsaken(later):
+                quarantine.finish(identifier)
+        for root, identifier in quarantine.staying.due(later).items():
+            quarantine.take_again(identifier, root)
+
     def assert_each_is_where_the_journal_says(self) -> None:
         row = self.row
         if row.state is State.FAILED:
@@ -117,11 +126,13 @@ def make_site(tmp_path: Path) -> Iterator[Callable[[], Site]]:
 ASKED = ("note", "noted", "put_elsewhere", "bring_home", "make_sure")
 
 
+@pytest.mark.parametrize("last", ["sweep", "tend"])
 @pytest.mark.parametrize("way", ["out", "back"])
 @pytest.mark.parametrize("act", ["sweep", "sweep_and_bring_back"])
 def test_at_each_step(
-    make_site: Callable[[], Site], monkeypatch: pytest.MonkeyPatch, way: str, act: str
+    make_site: Callable[[], Site], monkeypatch: pytest.MonkeyPatch, way: str, act: str, last: str
 ) -> None:
+    """`last`: what ends it: the next start, or the winner by itself."""
     monkeypatch.setattr(vault, "_SURE_S", 0.0)  # no time passes here
     for number in range(1, MOST):
         site = make_site()
@@ -135,7 +146,10 @@ def test_at_each_step(
                 loser.bring_back(site.row)
         if len(steps) < number:
             break
-        site.winner.quarantine.sweep()
+        if last == "sweep":
+            site.winner.quarantine.sweep()
+        else:
+            site.tend()
         try:
             site.assert_each_is_where_the_journal_says()
         except AssertionError as error:
