@@ -78,6 +78,7 @@ def test_what_the_kernel_refuses_is_told_and_is_no_error(
 ) -> None:
     monkeypatch.setattr(os, "setpriority", _refuse)
     monkeypatch.setattr(os, "sched_setscheduler", _refuse)
+    monkeypatch.setattr(os, "sched_getscheduler", lambda thread: OTHER)  # whatever the tests have
     caplog.set_level(logging.WARNING)
     niceness.lower(1)
     nice = os.getpriority(os.PRIO_PROCESS, 0) + 1
