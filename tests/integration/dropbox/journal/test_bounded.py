@@ -428,7 +428,18 @@ ACTS = {
 
 # What writes of a journal, and never about more than one row of a fileset and one of a file.
 OF_ONE = (
-    *("move", "note", "make_sure", "set_out", "moved", "give_to", "skip", "finished", "remark"),
+    *(
+        "move",
+        "note",
+        "make_sure",
+        "set_out",
+        "end_way",
+        "moved",
+        "give_to",
+        "skip",
+        "finished",
+        "remark",
+    ),
     *("note_nothing_there", "tell_clock", "finish_uniting"),
     # The lease, and what importers of other machines say of themselves and of their claims.
     *("set_lease", "work_as", "join", "renew", "leave", "not_started"),

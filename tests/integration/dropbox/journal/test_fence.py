@@ -59,6 +59,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "not_started": lambda j, i: j.not_started("amy", i),
     "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "set_out": lambda j, i: j.set_out(j.load([i])[0], {"key": "value"}),
+    "end_way": lambda j, i: j.end_way(i, "said"),
     "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
     "bring_home": lambda j, i: j.bring_home(j.load([i])[0], "/bad", [found("b.tif")], "away"),
     "wait": lambda j, i: j.wait("amy", "/dropbox/amy", [found("new.tif", 8)]),
