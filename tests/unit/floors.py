@@ -243,7 +243,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "unfolding": "",
         "activity": "",
         "recovery": "importers",
-        "quarantine": "staying returning vault moving crossing copying alone importers",
+        "quarantine": ("staying returning vault moving crossing comparing copying alone importers"),
         "staying": "",
         "returning": "forsaken vault moving crossing copying alone importers",
         "forsaken": "",

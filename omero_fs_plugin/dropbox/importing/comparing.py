@@ -10,6 +10,7 @@ import os
 import stat as stat_module
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import DEEPEST
 from omero_fs_plugin.dropbox.disks.calls import CALLS
@@ -26,6 +27,12 @@ class End:
 
     root: str  # as `CALLS` names its disk
     above: int  # a descriptor of the directory
+
+
+def in_the_way(at: Path) -> FileExistsError:
+    """What is raised if something lies at `at` that nothing of ours may replace."""
+    text = f"something else lies there already: move {at} away, and this goes by itself"
+    return FileExistsError(errno.EEXIST, text)
 
 
 def same_store(one: End, name: str, other: End, its: str) -> bool:

@@ -23,7 +23,7 @@ from omero_fs_plugin.stores import directory_of, store_at
 from omero_fs_plugin.system_names import coming_of, leaving_of
 
 from .carrying import copy_store
-from .comparing import End, Sure, lies_at, same_store
+from .comparing import End, Sure, in_the_way, lies_at, same_store
 from .copying import DIRECTORY, sync
 from .removing import remove_store
 
@@ -39,7 +39,9 @@ def carry_out(source: End, met: Found, to: Path, vault: End, sure: Sure) -> bool
     _free(source, aside, f"{directory_of(met.path).rpartition('/')[0]}/{aside}")
     with CALLS.at(vault.root):
         whole = lies_at(to.name, vault.above)
-    if whole:  # a kill came before the original was renamed; both are compared again
+    if whole:  # a kill came before the original was renamed, or it is not ours
+        if not same_store(vault, to.name, source, name):
+            raise in_the_way(to)  # it may be the only copy of another one
         remove_store(vault, half, sure)
         with CALLS.at(vault.root):
             os.rename(to.name, half, src_dir_fd=vault.above, dst_dir_fd=vault.above)

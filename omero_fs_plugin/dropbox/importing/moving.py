@@ -22,7 +22,7 @@ from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
-from .comparing import End, Sure
+from .comparing import End, Sure, in_the_way
 from .copying import DIRECTORY, NEW, NO_FOLLOW, READ, copy, sha1_at, sync
 from .crossing import carry_back, carry_out
 
@@ -91,7 +91,7 @@ def _move_store_out(home: End, met: Found, to: Path, vault: End, sure: Sure) -> 
         if error.errno == errno.EXDEV:
             return carry_out(home, met, to, vault, sure)
         if error.errno in _THERE:
-            raise FileExistsError(errno.EEXIST, "something lies there already", str(to)) from error
+            raise in_the_way(to) from error
         raise
     if tree_stat(vault.root, store_at(str(to))) == met.stat:
         return True

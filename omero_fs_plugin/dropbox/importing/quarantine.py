@@ -26,6 +26,7 @@ from omero_fs_plugin.names import encodable
 from omero_fs_plugin.stores import is_store, store_at
 
 from .alone import Busy
+from .comparing import in_the_way
 from .copying import make_directory, sha1_at
 from .crossing import are_same, aside_of, drop_at, undo
 from .importers.sources import sha1_of
@@ -129,6 +130,11 @@ class Quarantine(Returning):
             self._end_former_way(fileset.id, vault)
             if self._journal.noted(f"{RETURNING}{fileset.id}"):
                 raise OSError(errno.EBUSY, "its last way home has left something there", str(root))
+            if not began:  # nothing is noted of a move that cannot begin
+                for met in fileset.files:
+                    to = self._to(fileset, met, root)
+                    if not _moved_before(fileset.root, met, to, vault, began):
+                        _need_free(fileset.root, met, to, vault)
             notes = {f"{HOME}{fileset.id}": fileset.root, f"{GOES}{fileset.id}": vault}
             if not self._journal.set_out(fileset, notes):
                 return
@@ -138,7 +144,8 @@ class Quarantine(Returning):
                 if not _moved_before(fileset.root, met, to, vault, began):
                     with CALLS.at(vault):
                         make_directory(to.parent)
-                    _need_free(fileset.root, met, to, vault)
+                    if not is_store(path):  # a store replaces nothing: see `move_out`
+                        _need_free(fileset.root, met, to, vault)
                     self._sure()
                     moved.append((to, path))
                     if not move_out(fileset.root, met, to, vault, sure=self._sure):
@@ -249,6 +256,8 @@ class Quarantine(Returning):
             now = self._journal.get(fileset.id)
             if now is not None and now.root == str(root):
                 return
+            if now is not None:  # it may have been opened again meanwhile
+                fileset = replace(fileset, state=now.state)
             if self._put_back(fileset, root):
                 self._is_back(fileset)
         except (OSError, FsError) as error:
@@ -284,7 +293,8 @@ class Quarantine(Returning):
                     undo(fileset.root, met.path, to, vault, self._sure)
                 if not lies_at(to, vault):
                     continue
-                if stat_of(fileset.root, met.path) is None:
+                home = stat_of(fileset.root, met.path)
+                if home is None:
                     self._sure()
                     move_back(to, fileset.root, met.path, vault, self._sure)
                     if is_store(met.path):
@@ -293,7 +303,8 @@ class Quarantine(Returning):
                     # The kill came between the copy and the move of the original.
                     drop_at(to, vault, self._sure)
                 else:  # the user has dropped it again, and that one is looked at
-                    back = back and fileset.state is not State.FAILED
+                    # As it failed it is at home: then what lies there is no part of it.
+                    back = back and (fileset.state is not State.FAILED or home == met.stat)
                     log.warning("fileset %d: %s stays: %s is there", fileset.id, to, met.path)
             except (OSError, FsError) as error:
                 back = False
@@ -320,26 +331,42 @@ class Quarantine(Returning):
 
 
 def _moved_before(root: str, met: Found, to: Path, vault: str, began: bool) -> bool:
-    """`began`: a move was cut short.  What lies at home may be what the user has dropped since."""
+    """`began`: a move was cut short.  What lies at home may be what the user has dropped since.
+
+    If none began, what lies at `to` may be of an older journal: only what looks like the file is.
+    """
     with CALLS.at(vault):
         there = to.is_dir() if is_store(met.path) else to.is_file()
     home = stat_of(root, met.path) if there else None
     if not there or (home is not None and (not began or home == met.stat)):
         return False
+    if not began and (is_store(met.path) or not _looks_like(met.stat, to, vault)):
+        return False
     # Whoever changed a store while it had its hidden name gets it back.
     return not is_store(met.path) or stat_of(root, aside_of(met.path)) in (None, met.stat)
 
 
-def _need_free(root: str, met: Found, to: Path, vault: str) -> None:
-    """Raises OSError if another file lies at `to`, which a rename would replace.
+def _looks_like(stat: FileStat, to: Path, vault: str) -> bool:
+    """A copy on another disk has the size and the time of the file."""
+    with CALLS.at(vault):
+        there = FileStat.of(to.lstat())
+    return (there.size, there.mtime_ns) == (stat.size, stat.mtime_ns)
 
-    It may be one of an older journal, which gave its numbers once before.  A copy of this very file
-    was cut short by a kill.
+
+def _need_free(root: str, met: Found, to: Path, vault: str) -> None:
+    """Raises OSError if something else lies at `to`.
+
+    It may be one of an older journal, which gave its numbers once before, or of an older file of
+    this name.  A copy of this very file was cut short by a kill.
     """
-    if is_store(met.path) or not lies_at(to, vault):
-        return  # a store replaces nothing
-    if sha1_at(to, vault) != sha1_of(root, met, lambda: False):
-        raise FileExistsError(errno.EEXIST, "something else lies there already", str(to))
+    if not lies_at(to, vault):
+        return
+    if is_store(met.path):
+        same = are_same(to, vault, root, met.path)
+    else:
+        same = sha1_at(to, vault) == sha1_of(root, met, lambda: False)
+    if not same:
+        raise in_the_way(to)
 
 
 def _tell(root: Path, fileset: Fileset) -> None:

@@ -19,6 +19,7 @@ from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, HOME
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
@@ -728,10 +729,33 @@ def test_what_lies_there_of_an_older_journal_is_not_replaced(
     quarantine.take(fileset)
     assert (path.read_bytes(), there.read_bytes()) == (CONTENT, b"another")
     assert "something else lies there already" in next(iter(quarantine.staying.told().values()))
+    assert f"move {there} away" in next(iter(quarantine.staying.told().values()))
+    assert journal.notes(GOES) == {} == journal.notes(HOME), "nothing of it is being moved"
+    assert journal.retry(fileset.id), "and so it may be tried again"
+    journal.move(fileset.id, State.QUEUED, State.FAILED, "no")
     there.write_bytes(CONTENT)  # as a kill between the copy and the end of the original leaves it
     quarantine.take(fileset)
     assert not path.exists()
     assert there.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("noted", [False, True], ids=["", "a note stayed"])
+def test_what_lies_there_of_an_older_journal_is_not_taken_for_the_file(
+    quarantine: Quarantine, journal: Journal, fileset: Fileset, tmp_path: Path, noted: bool
+) -> None:
+    """The user has removed the file, which was never moved."""
+    there = place(tmp_path, fileset)
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"another")
+    if noted:
+        journal.note(f"{GOES}{fileset.id}", str(tmp_path / "failed"))
+        journal.note(f"{HOME}{fileset.id}", fileset.root)
+    quarantine.take(fileset)
+    assert journal.notes(GOES) == {} == journal.notes(HOME)
+    Path(fileset.path).unlink()
+    quarantine.take(fileset)
+    assert journal.load([fileset.id])[0].path == fileset.path
+    assert there.read_bytes() == b"another"
 
 
 def test_one_that_another_moves_is_looked_at_again(

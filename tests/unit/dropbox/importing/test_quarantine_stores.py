@@ -20,6 +20,7 @@ from omero_fs_plugin.dropbox.importing.alone import Busy, alone
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.database import JournalAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, HOME
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from tests.clocks import Ahead
@@ -519,6 +520,59 @@ def test_never_over_what_lies_there_now(world: World) -> None:
     assert (world.root / "a.zarr" / ".zgroup").read_bytes() == b"new"
     assert is_whole(world.in_quarantine(fileset))
     assert world.journal.notes("returning ") == {}
+
+
+@pytest.mark.parametrize("noted", [False, True], ids=["", "a move was cut short"])
+def test_another_store_that_lies_there_is_not_replaced(world: World, noted: bool) -> None:
+    """It may be of an older journal, and the only copy."""
+    fileset = world.failed()
+    former = world.in_quarantine(fileset) / "former"
+    former.parent.mkdir(parents=True)
+    former.write_bytes(b"of another")
+    if noted:
+        world.journal.note(f"{GOES}{fileset.id}", str(world.vault))
+        world.journal.note(f"{HOME}{fileset.id}", fileset.root)
+    for _ in range(2):
+        world.quarantine.take(fileset)
+        assert former.read_bytes() == b"of another"
+        assert is_whole(world.root / "a.zarr")
+        assert not hidden(world.root)
+        assert world.journal.notes(GOES) == {} == world.journal.notes(HOME)
+        (said,) = world.quarantine.staying.told().values()
+        assert f"move {former.parent} away" in said
+    former.parent.rename(world.vault / "former")
+    world.quarantine.take(fileset)
+    world.assert_in_quarantine(fileset)
+
+
+def test_what_is_the_only_copy_is_not_replaced_by_what_came_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another store of its name is met before the journal has the move, and fails too."""
+    fileset = world.failed()
+    top, put = world.root / "a.zarr", world.journal.put_elsewhere
+
+    def dropped_again(*args: Any) -> bool:
+        top.mkdir()
+        (top / ".zgroup").write_bytes(b"new")
+        stat = tree_stat(str(world.root), f"{top}/")
+        assert stat is not None
+        world.journal.wait("amy", str(world.root), [Found(f"{top}/", stat)])
+        return put(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.journal, "put_elsewhere", dropped_again)
+        world.quarantine.take(fileset)
+    assert is_whole(world.in_quarantine(fileset)), "the only copy of the first"
+    now = world.now(fileset)
+    assert now.state is State.WAITING
+    world.journal.hand_over("amy", str(world.root), *now.files)
+    world.journal.move(fileset.id, State.QUEUED, State.FAILED, "no image")
+    world.quarantine.take(world.now(fileset))
+    world.restart()
+    assert is_whole(world.in_quarantine(fileset))
+    assert (top / ".zgroup").read_bytes() == b"new"
+    assert world.journal.notes(GOES) == {}
 
 
 def test_one_that_may_not_be_emptied_stays(
