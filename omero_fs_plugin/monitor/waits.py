@@ -39,15 +39,16 @@ class Waits:
                 time.sleep(rest)
                 return []
         if self.wakener.wait(seconds, source) and source is not None:
-            return self._gathered(source, begun)
+            return self._gathered(source, begun, due)
         return []
 
-    def _gathered(self, source: Observer, begun: float) -> list[raw.Raw]:
+    def _gathered(self, source: Observer, begun: float, due: float) -> list[raw.Raw]:
         """Waits for more events.  Meanwhile the kernel merges equal ones."""
         now = time.monotonic()
         if self.gathering.only_writes and not self.wakener.woken:
             beyond = source.beyond()
             writes = self.gathering.writes(now - begun, alone=beyond is not None)
+            writes = max(0.0, min(writes, due - now))
             if not self.wakener.wait(writes, beyond) or beyond is None:
                 return []
             now = time.monotonic()

@@ -49,17 +49,6 @@ class Raw(NamedTuple):
 OVERFLOW = Raw(-1, IN_Q_OVERFLOW, 0, b"")
 
 
-def last(buffer: bytes) -> tuple[int, bytes]:
-    """Mask and name of the last event of a read that has given few."""
-    at, end = 0, len(buffer)
-    while True:
-        _, mask, _, length = _HEADER.unpack_from(buffer, at)
-        name = at + _HEADER.size
-        at = name + length
-        if at >= end:
-            return mask, buffer[name:].rstrip(b"\0")
-
-
 def is_one(buffer: bytes) -> bool:
     """Whether this read has given one event alone."""
     return _HEADER.size + int(_HEADER.unpack_from(buffer)[3]) == len(buffer)

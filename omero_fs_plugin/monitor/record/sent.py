@@ -81,12 +81,13 @@ class Sent:
         If the disk is full, the log says so.  After a kill, more is then told twice, or a
         Delete may be missing.
         """
-        items = b""
+        some: list[bytes] = []  # joined once: bytes that grow are copied with each event
         for tell in tells:
             if tell.type in _WRITTEN:
-                items += (b"D" if tell.directory else b"F") + tell.path + b"\0"
-        if not items:
+                some.append((b"D" if tell.directory else b"F") + tell.path + b"\0")
+        if not some:
             return
+        items = b"".join(some)
         entry = _HEAD.pack(number, len(items)) + items
         try:
             self._make_room(shown)

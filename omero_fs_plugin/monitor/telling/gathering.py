@@ -20,7 +20,7 @@ FEW, MANY = 150.0, 600.0
 SPAN = 0.1  # s; the time over which events are counted
 # The wait while one file is being written and nothing else happens, if the next write comes before
 # PAUSE is over.  The kernel merges the events, and anything else ends the wait.
-WRITES, PAUSE = 0.1, 0.05  # s
+WRITES, PAUSE = 0.1, 0.01  # s
 # The same at most while several are being written: the close of one wakes nobody.
 AMONG = 0.005  # s
 

@@ -123,6 +123,7 @@ class Arrivals:
                 self.created(directory, name, now)
         elif not arrival.fresh and arrival.due != math.inf and not arrival.bound:
             arrival.closed_as = None
+            arrival.bound, arrival.unopened = self._timing.silence, directory.lane == OWN
             self._set_due(arrival, self._burst_due(arrival, now))
 
     def _closed(self, directory: Directory, name: bytes, now: float) -> None:
@@ -336,7 +337,7 @@ class Arrivals:
         keep = to_keep(entry)
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
-        if not arrival.fresh:
+        if not (arrival.fresh or arrival.burst):  # after a burst its last write counts
             self._recent.told(directory, name, now)
         if keep == NEVER:
             self.racy.add(directory, name, entry.identity, now)
@@ -431,6 +432,7 @@ class Arrivals:
         arrival.closed_as = None
         burst = self._recent.written(arrival.directory, arrival.name, now)
         if burst or is_temporary(arrival.name):
+            arrival.burst = True
             self._set_due(arrival, self._burst_due(arrival, now))
         else:
             arrival.closed_as = entry

@@ -63,6 +63,8 @@ class Comparison(ABC):
         self._long: set[Directory] = set()
         self._again: set[Directory] = set()
         self._check_at = math.inf  # when the root is looked at again
+        # It was not where it should be, and may be back: what was looked at meanwhile was not found
+        self._was_away, self._back_at = False, -math.inf  # when that was found last
         self._late = Late(self._timing.late)
         self._rescans = Rescans(self._timing.overflow)
 
@@ -210,7 +212,8 @@ class Comparison(ABC):
             self._queue(directory)
         if listing is None:
             if directory is self.root:
-                self._check_at = now
+                # Not again and again, if it cannot be listed though it is there.
+                self._was_away, self._check_at = True, max(now, self._back_at + self._timing.check)
             return
         if self._elsewhere(directory, listing.device, now):
             return

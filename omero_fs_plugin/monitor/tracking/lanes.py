@@ -162,7 +162,7 @@ class Due:
     def first(self) -> float:
         """When the first is due; inf if there is none."""
         if self._now:
-            return next(iter(self._now.values()))[0].due
+            return -math.inf  # one of them may have been put off since, the others have not
         return self._later[0][0] if self._later else math.inf
 
     def push(self, arrival: Arrival) -> None:

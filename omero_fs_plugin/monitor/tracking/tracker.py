@@ -182,6 +182,7 @@ class Tracker(Comparison):
         if mask & raw.IN_IGNORED:
             self._watches.lost(directory)
         if directory is self.root:
+            self._was_away |= bool(mask & raw.LEFT)
             self._check_at = now
         elif mask & raw.IN_UNMOUNT:
             self._unmounted(directory, now)
@@ -288,9 +289,11 @@ class Tracker(Comparison):
                 self._queue(directory, deep=False)
         if self._scans.lanes:
             self._scan_next(now, below=below)
-        elif self._rescans.agree_at <= now:
-            self._rescans.agreed()
-            self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
+        else:
+            self._listing_at = math.inf  # the one that was waited for is of a root that was away
+            if self._rescans.agree_at <= now:
+                self._rescans.agreed()
+                self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
         waited = self._disk.waited - waited
         if waited:
             self._below_at = now + 2 * waited  # we are there only since `now` and as long as that
@@ -352,6 +355,10 @@ class Tracker(Comparison):
 
     def _rescan(self, now: float) -> None:
         self._rescans.begin(now)
+        self._look_anew()
+
+    def _look_anew(self) -> None:
+        self._was_away = False
         self._again.update(self._long)  # events were lost since their listings began
         self._queue(self.root)
 
@@ -393,9 +400,13 @@ class Tracker(Comparison):
             self._away = False
             log.info("%s is reachable again", shown(self.root.path))
             self._tell(Notice.REACHABLE.tell(self.root.path, "it is back, a rescan follows"))
-        if not self.reachable or (before is not None and before != self.root.descriptor):
+        another = before is not None and before != self.root.descriptor
+        if not self.reachable or another:
             self.reachable = True
             self._rescan(now)
+        elif self._was_away:
+            self._back_at = now
+            self._look_anew()
         elif before != self.root.descriptor:
             self._queue(self.root)  # it was polled before, and is watched now
 
@@ -416,7 +427,7 @@ class Tracker(Comparison):
             log.warning("%s is unreachable: %s", shown(self.root.path), reason)
             if not self._watches.has_told(self.root):
                 self._tell(Notice.UNREACHABLE.tell(self.root.path, reason))
-        self.reachable = False
+        self.reachable = self._was_away = False
         self._release()
         self._wait_for_nothing()  # a rescan begins when it is back
         for directory in self.root.tree():

@@ -22,6 +22,7 @@ class Arrival:
 
     __slots__ = (
         "bound",
+        "burst",
         "closed_as",
         "compare",
         "directory",
@@ -41,6 +42,7 @@ class Arrival:
         self.name = name
         self.fresh = fresh  # it will be told as Create; otherwise as Modify
         self.bound = bound  # s of silence that it needs; 0: its writer has closed it
+        self.burst = False  # it was written again soon after it was told
         self.due = now  # inf: it waits for its writer to close it
         self.since = now
         self.seen: Identity | None = None  # at the last look

@@ -112,6 +112,23 @@ def test_under_load_it_is_gathered_for_longer(
     assert slept == [LONGEST]
 
 
+def test_what_is_due_is_not_late_because_a_file_is_written(
+    waits: Waits, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.time, "monotonic", lambda: 100.0)
+    for _ in range(12):
+        waits.gathering.looked(100.0, events=1, writes=1)
+    noted: list[float | None] = []
+
+    def wait(seconds: float | None, beside: object = None) -> bool:
+        noted.append(seconds)
+        return len(noted) == 1  # an event, and nothing beyond it
+
+    monkeypatch.setattr(waits.wakener, "wait", wait)
+    waits.wait(source, 100.001)
+    assert noted == [pytest.approx(0.001)] * 2
+
+
 def test_under_load_an_answer_that_is_awaited_wakes(
     source: Source, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

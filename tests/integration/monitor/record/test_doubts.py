@@ -111,6 +111,29 @@ def test_what_was_sent_takes_bounded_room(tmp_path: Path, monkeypatch: pytest.Mo
     assert [one.name for one in tmp_path.iterdir()] == ["sent"]
 
 
+class Copied(bytes):
+    """Counts what joining it to others copies."""
+
+    copied = 0
+
+    def __radd__(self, before: bytes) -> Copied:
+        Copied.copied += len(before)
+        return Copied(bytes(before) + bytes(self))
+
+    def __add__(self, after: object) -> Copied:
+        Copied.copied += len(self)
+        return Copied(bytes(self) + bytes(after))  # type: ignore[call-overload]
+
+
+def test_a_long_notification_is_copied_once(tmp_path: Path) -> None:
+    paths = [Copied(b"/data/%05d" % number) for number in range(2_000)]
+    log = Sent(tmp_path / "sent")
+    log.write(1, [Tell(EventType.CREATE, path, False) for path in paths], 0)
+    log.close()
+    assert [doubt.path for doubt in Sent(tmp_path / "sent").load(0)[1]] == paths
+    assert 0 < Copied.copied <= 2 * sum(map(len, paths))
+
+
 def test_a_full_disk_keeps_nothing_from_being_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

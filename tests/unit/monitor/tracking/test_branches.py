@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from omero_fs_plugin.monitor.tracking.lanes import OWN, Scans
-from omero_fs_plugin.monitor.tracking.tree import Directory
+from omero_fs_plugin.monitor.tracking.lanes import OWN, Due, Scans
+from omero_fs_plugin.monitor.tracking.tree import Arrival, Directory
 
 ROOT = b"/r"
 
@@ -44,3 +44,17 @@ def test_the_first_branch_is_found_without_a_look_at_those_that_are_gone() -> No
     (branches,) = scans.lanes.values()
     assert next(iter(branches)) == b"019900"
     assert isinstance(branches, OrderedDict)
+
+
+def test_one_that_was_put_off_hides_no_other_that_is_due() -> None:
+    due = Due()
+    some = [
+        Arrival(Directory(ROOT, None), b"%d" % one, fresh=False, bound=0.0, now=100.0)
+        for one in range(2)
+    ]
+    for one in some:
+        one.directory.arrivals[one.name] = one
+        due.push_due(one)
+    some[0].due = 100.5
+    assert due.first() <= 100.0
+    assert [due.pop(100.0), due.pop(100.0)] == some

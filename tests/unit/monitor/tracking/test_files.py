@@ -192,6 +192,35 @@ def test_a_rename_ends_the_wait_of_what_came_later() -> None:
     assert watched.take() == [("Create", "second"), ("Create", "first")]
 
 
+def test_after_a_burst_a_write_that_comes_alone_is_told_at_once() -> None:
+    watched = _one_known_file()
+    for _ in range(2):
+        watched.disk.put(p("a"))
+        watched.wait(0.01)
+    for _ in range(5):
+        watched.wait(0.9)
+        watched.take()
+        watched.disk.put(p("a"))
+        watched.wait(0.0)
+        assert watched.take() == [("Modify", "a")]
+
+
+def test_a_burst_that_goes_on_in_an_open_file_is_told_at_its_close() -> None:
+    watched = _one_known_file()
+    watched.disk.leases = True
+    for _ in range(2):
+        watched.disk.put(p("a"))
+        watched.wait(0.01)
+    watched.take()
+    file = watched.disk.open(p("a"))
+    watched.disk.write(file)
+    watched.wait(5)
+    assert watched.take() == []
+    watched.disk.close(file)
+    watched.wait(1)
+    assert watched.take() == [("Modify", "a")]
+
+
 def test_nobody_waits_for_a_burst_of_writes() -> None:
     watched = _one_known_file()
     for _ in range(2):

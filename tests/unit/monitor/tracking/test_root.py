@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+import pytest
+
 from omero_fs_plugin.monitor.kernel.entries import Kind
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 
@@ -42,6 +44,44 @@ def test_a_root_moved_away_deletes_nothing() -> None:
     watched.disk.rename(b"/data/elsewhere", ROOT)
     watched.wait(10)
     assert [one for one in watched.take() if one[0] != "System"] == [("Create", "b")]
+
+
+ELSEWHERE = b"/data/elsewhere"
+
+
+def test_a_root_that_was_away_just_when_it_was_rescanned_is_looked_at_once_more() -> None:
+    watched = Watched()
+    watched.wait(1)
+    watched.disk.put(p("a"))
+    watched.disk.rename(ROOT, ELSEWHERE)
+    watched.disk.queue.clear()  # these events are lost
+    watched.tracker.overflowed(watched.disk.now)
+    watched.disk.now += Timing().overflow
+    watched.tracker.step(watched.disk.now)
+    assert watched.tracker.reachable and not watched.tracker.scanning
+    watched.disk.rename(ELSEWHERE, ROOT)
+    watched.disk.queue.clear()
+    watched.wait(10)
+    assert ("Create", "a") in watched.take()
+
+
+def test_a_root_that_was_away_until_it_was_checked_is_looked_at_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched()
+    watched.wait(1)
+    watched.disk.rename(ROOT, ELSEWHERE)
+    watched.disk.put(ELSEWHERE + b"/a")  # its close is heard, and it is not there to be looked at
+    mount = watched.disk.mount
+
+    def back(path: bytes) -> bytes:
+        if watched.disk.find(ROOT) is None:
+            watched.disk.rename(ELSEWHERE, ROOT)
+        return mount(path)
+
+    monkeypatch.setattr(watched.disk, "mount", back)
+    watched.wait(10)
+    assert watched.take() == [("Create", "a")]
 
 
 def test_another_directory_in_the_roots_place_is_noticed() -> None:
