@@ -150,12 +150,12 @@ class Quarantine(Returning):
                     moved.append((to, path))
                     if not move_out(fileset.root, met, to, vault, sure=self._sure):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
-                        self._put_back(fileset, root)
+                        self._undo(fileset, root)
                         return
                 there = store_at(str(to)) if is_store(path) else str(to)
                 stat = tree_stat(vault, there) if is_store(path) else CALLS.stat(vault, there)
                 if stat is None:
-                    return
+                    raise FileNotFoundError(errno.ENOENT, "it was moved, and is gone", there)
                 now.append(Found(there, stat))
             with CALLS.at(vault):
                 _tell(root, fileset)

@@ -243,6 +243,7 @@ class TestSets:
         self,
         quarantine: Quarantine,
         pair: Fileset,
+        journal: Journal,
         monkeypatch: pytest.MonkeyPatch,
         killed: bool,
     ) -> None:
@@ -260,8 +261,31 @@ class TestSets:
             patch.setattr(quarantine_module, "move_out", change_the_second)
             quarantine.take(pair)
         Path(second).write_bytes(b"as it should be")
-        quarantine.sweep()
+        if killed:
+            quarantine.sweep()
         assert all(Path(met.path).exists() for met in pair.files)
+        assert journal.notes(GOES) == {} == journal.notes(HOME)
+
+    def test_one_that_is_removed_as_soon_as_it_is_moved_is_told(
+        self,
+        quarantine: Quarantine,
+        journal: Journal,
+        pair: Fileset,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        real = quarantine_module.move_out
+
+        def removed(root: str, met: Found, to: Path, vault: str, **more: Any) -> bool:
+            done = real(root, met, to, vault, **more)
+            if met.path == pair.files[1].path:
+                to.unlink()
+            return done
+
+        monkeypatch.setattr(quarantine_module, "move_out", removed)
+        quarantine.take(pair)
+        assert Path(pair.path).read_bytes() == b"a.tif"
+        assert "it was moved, and is gone" in next(iter(quarantine.staying.told().values()))
+        assert journal.notes(GOES) == {} == journal.notes(HOME)
 
     @pytest.mark.parametrize("elsewhere", [True, False], ids=["another directory", "none"])
     @pytest.mark.parametrize("killed_at", ["move_out", "_tell", "put_elsewhere"])
