@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import time
@@ -150,7 +151,7 @@ class Returning(Vault):
                     return self._stay(fileset, f"{at} is gone")
                 if not lies or there is None:
                     continue
-                if not _is_back(at, root, Found(path, there), vault):
+                if not self._is_there(at, root, Found(path, there), vault):
                     self._journal.note(f"{RETURNING}{fileset.id}", "")
                     return self._stay(fileset, f"something else is at {path}")
                 arrived.add(at)
@@ -180,6 +181,21 @@ class Returning(Vault):
         log.info("fileset %d: %s is back from quarantine", fileset.id, found[0].path)
         self._end_return(fileset.id, stores, vault)
         return [met.path for met in found]
+
+    def _is_there(self, at: Path, root: str, home: Found, vault: str) -> bool:
+        """Whether `home` is the file at `at`, which was brought back by a move that was cut short.
+
+        Then the move of a file is completed; a store lies in both places.  Raises OSError if it
+        changes meanwhile, and what `_sure` raises.
+        """
+        same = _are_same(at, root, home, vault)
+        if same and not is_store(home.path):
+            self._sure()
+            # To compare takes minutes.  The user may have removed it meanwhile.
+            if stat_of(root, home.path) != home.stat:
+                raise OSError(errno.EBUSY, "it changed while it was compared", home.path)
+            remove_source(at, vault)
+        return same
 
     def _goes_on(self, identifier: int, way: Way, size: int) -> Way:
         """A sign of life, before a file of `size` bytes comes home."""
@@ -276,18 +292,13 @@ class Returning(Vault):
             )
 
 
-def _is_back(at: Path, root: str, home: Found, vault: str) -> bool:
-    """Whether `home` is the file at `at`, which was brought back by a move that was cut short.
-
-    Then the move of a file is completed; a store lies in both places.
-    """
+def _are_same(at: Path, root: str, home: Found, vault: str) -> bool:
     if is_store(home.path):
         return are_same(at, vault, root, home.path)
     with CALLS.at(vault):
         stat = FileStat.of(at.lstat())
-    same = (stat.device, stat.inode) == (home.stat.device, home.stat.inode)
-    if not same and (stat.size, stat.mtime_ns) == (home.stat.size, home.stat.mtime_ns):
-        same = sha1_at(at, vault) == sha1_of(root, home, lambda: False)
-    if same:
-        remove_source(at, vault)
-    return same
+    if (stat.device, stat.inode) == (home.stat.device, home.stat.inode):
+        return True
+    if (stat.size, stat.mtime_ns) != (home.stat.size, home.stat.mtime_ns):
+        return False
+    return sha1_at(at, vault) == sha1_of(root, home, lambda: False)

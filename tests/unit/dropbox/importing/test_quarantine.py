@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from unittest import mock
 import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.importing import copying
+from omero_fs_plugin.dropbox.importing import copying, returning
 from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.database import Database
@@ -509,6 +510,37 @@ class TestBack:
         assert quarantine.bring_back(given_up)
         self.assert_back(journal, home, tmp_path)
         assert (home / "b.tif").read_bytes() == b"day 1/b.tif"
+
+    @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+    def test_what_the_user_removes_while_it_is_compared(
+        self,
+        given_up: Fileset,
+        quarantine: Quarantine,
+        journal: Journal,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        replaced: bool,
+    ) -> None:
+        """A kill came before the copy in quarantine was removed.  By now it is the only one."""
+        at = Path(given_up.path)
+        shutil.copy2(at, home / "a.tif")
+        real = returning.sha1_of
+
+        def slow(*args: Any) -> str:
+            found = real(*args)
+            (home / "a.tif").unlink()
+            if replaced:
+                (home / "a.tif").write_bytes(b"another")
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(returning, "sha1_of", slow)
+            assert quarantine.bring_back(given_up) == []
+        assert at.read_bytes() == b"day 1/a.tif"
+        assert "it changed while it was compared" in quarantine.stays[given_up.id]
+        if not replaced:
+            assert quarantine.bring_back(journal.load([given_up.id])[0])
+            assert (home / "a.tif").read_bytes() == b"day 1/a.tif"
 
     @pytest.mark.parametrize("across", [False, True], ids=["same disk", "another disk"])
     @pytest.mark.parametrize("steps", range(12))
