@@ -71,8 +71,12 @@ class Quarantine(Returning):
                 self._unnote(int(key.removeprefix(GOES)), HOME, GOES)
             elif vault != str(self.directory) or fileset.state is not State.FAILED:
                 yield fileset, partial(self._bring_back_half, vault=vault)
-        if self.directory is not None:
-            for fileset in self._journal.select(State.FAILED):
+        if self.directory is None:
+            return
+        returning = self._ways()
+        for fileset in self._journal.select(State.FAILED):
+            way = returning.get(fileset.id)
+            if way is None or fileset.root == way.root:  # else whoever finishes it found us at it
                 yield fileset, self.take
 
     def take(self, fileset: Fileset) -> None:

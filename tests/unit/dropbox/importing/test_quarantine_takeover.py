@@ -172,6 +172,9 @@ def test_the_sweep_at_a_start_finishes_both_ways(
     other = site.loser.journal.hand_over("amy", str(site.home), met).id
     site.loser.journal.move(other, State.QUEUED, State.FAILED, "unknown format")
     site.winner.begin(EXPIRES)
+    assert [due.id for due, _ in site.winner.quarantine.due()] == [other], (
+        "one finds the other at it"
+    )
     lanes, heard = Lanes(), threading.Event()
     back: list[str] = []
 
