@@ -15,7 +15,7 @@ _AGAIN_S, _AGAIN_MOST_S = 60.0, 3600.0
 
 
 class Forsaken:
-    """One thread uses it."""
+    """One thread asks `looks`, and one at a time `due`."""
 
     def __init__(self, now: float) -> None:
         """`now`: s, monotonic.  A start finishes all."""

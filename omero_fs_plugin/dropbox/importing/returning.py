@@ -230,13 +230,15 @@ class Returning(Vault):
             for key, said in self._journal.notes(RETURNING).items()
         }
 
+    def looks(self, now: float) -> bool:
+        """Whether it is time (`now`: s, monotonic) to ask the journal for `forsaken`."""
+        return self._forsaken.looks(now)
+
     def forsaken(self, now: float) -> dict[int, str]:
         """Ways home that nobody goes on with, to be finished `now` (s, monotonic).
 
         Fileset -> the root that it goes back to.
         """
-        if not self._forsaken.looks(now):
-            return {}
         return self._forsaken.due(self._ways(), now, self._journal.now())
 
     def finish(self, identifier: int) -> list[str]:

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,6 +38,7 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar, wrong_in
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
+from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.stores import directory_of
 
 from .configuration import Configuration
@@ -77,7 +79,10 @@ class Parts:
             self.lanes.do(fileset.root, partial(act, fileset), beside="quarantine")
 
     def tend(self) -> None:
-        """To be called from time to time: what could not be done is tried again."""
+        """To be called from time to time: what could not be done is tried again.
+
+        It asks neither a disk nor the journal: nobody is handed events meanwhile.
+        """
         self.importers.relieve()
         for root, identifier in self.quarantine.staying.due(time.monotonic()).items():
             again = partial(self.quarantine.take_again, identifier, root)
@@ -85,9 +90,15 @@ class Parts:
         for identifier, root in self.quarantine.wanted().items():
             bring = partial(self._bring_wanted, identifier)
             self.lanes.do(root, bring, key=f"wanted {identifier}", beside="quarantine")
-        for identifier, root in self.quarantine.forsaken(time.monotonic()).items():
-            finish = partial(self._finish, identifier)
-            self.lanes.do(root, finish, key=f"returning {identifier}", beside="quarantine")
+        if self.quarantine.looks(time.monotonic()):
+            self.lanes.do("", self._finish_forsaken, key="forsaken", beside="quarantine")
+
+    def _finish_forsaken(self) -> None:
+        """In a lane of its own: the journal may not answer, and whoever tends waits for nothing."""
+        with suppress(JournalError):  # others say that it is away; the next look asks again
+            for identifier, root in self.quarantine.forsaken(time.monotonic()).items():
+                finish = partial(self._finish, identifier)
+                self.lanes.do(root, finish, key=f"returning {identifier}", beside="quarantine")
 
     def _bring_wanted(self, identifier: int) -> None:
         if back := self.quarantine.bring_wanted(identifier):

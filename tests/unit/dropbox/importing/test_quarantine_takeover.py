@@ -201,3 +201,42 @@ def test_the_sweep_at_a_start_finishes_both_ways(
     late = Path(now.path).rename(site.place / "late")  # the rest is as ever
     site.assert_each_is_where_the_journal_says()
     assert site.winner.quarantine.returning() == {}
+
+
+def test_whoever_tends_does_not_wait_for_the_journal(
+    make_site: Callable[[], Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut off; the same thread hands out what is heard of the disks."""
+    site = make_site()
+    site.loser.quarantine.take(site.row)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(site.loser.journal, "bring_home", mock.Mock(side_effect=KeyboardInterrupt))
+        site.loser.quarantine.bring_back(site.row)
+    site.winner.begin(EXPIRES)
+    lanes, asked, answers = Lanes(), threading.Event(), threading.Event()
+    notes, back = site.winner.journal.notes, threading.Event()
+
+    def cut_off(prefix: str) -> dict[str, str]:
+        asked.set()
+        assert answers.wait(20.0)
+        return notes(prefix)
+
+    monkeypatch.setattr(site.winner.journal, "notes", cut_off)
+    monkeypatch.setattr(site.winner.journal, "now", lambda: time.time() + 1000.0)
+    monkeypatch.setattr(site.winner.quarantine._forsaken, "looks", lambda now: True)
+    parts = Parts(
+        **{one.name: mock.Mock() for one in fields(Parts)}
+        | {"quarantine": site.winner.quarantine, "lanes": lanes}
+        | {"pipeline": mock.Mock(heard=lambda paths, now: back.set())}
+    )
+    ended = threading.Thread(target=parts.tend)
+    ended.start()
+    assert asked.wait(10.0)
+    ended.join(10.0)
+    stuck = ended.is_alive()
+    answers.set()
+    ended.join(10.0)
+    assert not stuck
+    assert back.wait(10.0), "what is forsaken is finished, as soon as the journal answers"
+    assert lanes.stop(time.monotonic() + 10.0)
+    assert site.winner.quarantine.returning() == {}

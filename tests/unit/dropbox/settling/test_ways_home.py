@@ -122,9 +122,8 @@ class Site(Facility):
 
     def nobody_goes_on(self) -> None:
         """It is finished by itself."""
-        with mock.patch.object(self.quarantine._forsaken, "looks", lambda now: True):
-            for identifier in self.quarantine.forsaken(self.now):
-                self.pipeline.heard(self.quarantine.finish(identifier), self.now)
+        for identifier in self.quarantine.forsaken(self.now):
+            self.pipeline.heard(self.quarantine.finish(identifier), self.now)
 
 
 @contextmanager
