@@ -139,6 +139,8 @@ class Quarantine(Returning):
                     to = self._to(fileset, met, root)
                     if not _moved_before(fileset.root, met, to, vault, began):
                         _need_free(fileset.root, met, to, vault)
+            with CALLS.at(vault):
+                make_directory(root)  # from now on it is there, unless its disk is away
             notes = {f"{HOME}{fileset.id}": fileset.root, f"{GOES}{fileset.id}": vault}
             if not self._journal.set_out(fileset, notes):
                 return
@@ -296,6 +298,7 @@ class Quarantine(Returning):
                     self._sure()
                     undo(fileset.root, met.path, to, vault, self._sure)
                 if not lies_at(to, vault):
+                    _need_mounted(fileset.root, met, root, vault)
                     continue
                 home = stat_of(fileset.root, met.path)
                 if home is None:
@@ -324,6 +327,8 @@ class Quarantine(Returning):
             if not there and not _moved_before(
                 fileset.root, met, self._to(fileset, met, root), str(self.directory), began
             ):
+                if began:
+                    _need_mounted(fileset.root, met, root, str(self.directory))
                 return False  # it has changed, and is imported anew
         shared = self._journal.shared(fileset)
         if shared:
@@ -355,6 +360,21 @@ def _looks_like(stat: FileStat, to: Path, vault: str) -> bool:
     with CALLS.at(vault):
         there = FileStat.of(to.lstat())
     return (there.size, there.mtime_ns) == (stat.size, stat.mtime_ns)
+
+
+def _need_mounted(root: str, met: Found, moved_to: Path, vault: str) -> None:
+    """Raises OSError if a file of a move that was cut short may lie on a disk that is not there.
+
+    An empty directory is in the place of that disk.
+    """
+    with CALLS.at(vault):
+        there = moved_to.is_dir()
+    if not there and stat_of(root, met.path) is None:
+        raise FileNotFoundError(
+            errno.ENOENT,
+            f"{met.path} was moved to {moved_to}, which is not there: "
+            "mount its disk, or make that directory again if it was removed",
+        )
 
 
 def _need_free(root: str, met: Found, to: Path, vault: str) -> None:

@@ -323,6 +323,49 @@ class TestSets:
         assert now.root == (str(tmp_path / "other" / "amy" / str(pair.id)) if new else pair.root)
         assert journal.notes("quarantine under way ") == {}
 
+    @pytest.mark.parametrize("now", ["the same", "another", "none"])
+    @pytest.mark.parametrize("killed_at", ["move_out", "_tell"])
+    def test_after_a_kill_and_without_the_disk_of_the_quarantine(
+        self,
+        quarantine: Quarantine,
+        journal: Journal,
+        watch_dir: Path,
+        tmp_path: Path,
+        pair: Fileset,
+        monkeypatch: pytest.MonkeyPatch,
+        killed_at: str,
+        now: str,
+    ) -> None:
+        """It is not mounted at the next start.  The files lie on it."""
+        real, second = quarantine_module.move_out, pair.files[1].path
+
+        def killed(*arguments: Any, **more: Any) -> bool:
+            if killed_at == "move_out" and arguments[1].path != second:
+                return real(*arguments, **more)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(quarantine_module, killed_at, killed)
+            quarantine.take(pair)
+        noted = journal.notes(GOES), journal.notes(HOME)
+        vault, disk = tmp_path / "failed", tmp_path / "disk"
+        vault.rename(disk)
+        vault.mkdir()
+        directory = {"the same": vault, "another": tmp_path / "other", "none": None}[now]
+        later = Quarantine(directory, places_of(watch_dir), journal)
+        later.sweep()
+        assert (journal.notes(GOES), journal.notes(HOME)) == noted
+        if now == "the same":
+            assert "mount its disk" in next(iter(later.staying.told().values()))
+        shutil.rmtree(vault)
+        disk.rename(vault)
+        Quarantine(vault, places_of(watch_dir), journal).sweep()
+        to = place(tmp_path, pair).parent
+        assert sorted(path.read_bytes() for path in to.iterdir()) == [b"a.tif", b"b.tif"]
+        (row,) = journal.load([pair.id])
+        assert [met.path for met in row.files] == [str(to / "a.tif"), str(to / "b.tif")]
+        assert journal.notes(GOES) == {}
+
     @pytest.mark.parametrize("part", range(1, 5))
     def test_a_large_set_is_killed_between_two_parts(
         self,
