@@ -12,7 +12,7 @@ from . import schema
 from .gathering import Gathering
 from .intake import reopen_or_insert, too_large
 from .moves import GOES, RETURNING, Way
-from .parting import CLOSED
+from .parting import CLOSED, is_away
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
 from .rows import CHUNK
 from .states import OPEN, State
@@ -84,6 +84,7 @@ class ByHand(Gathering):
                 self._refuse_others(connection, together)
                 self._refuse_going(connection, together)
             large = too_large(connection, user, found.path) if single and not done else []
+            _refuse_away(connection, large)
             if single and not done and not large:
                 done = reopen_or_insert(
                     connection, at, user, root, found, State.QUEUED, HANDED_OVER
@@ -233,6 +234,20 @@ def _refuse_moving(connection: Connection, fileset: int, path: str) -> None:
     keys = (f"{GOES}{fileset}", f"{RETURNING}{fileset}")
     if connection.scalar(select(note.key).where(note.key.in_(keys)).limit(1)) is not None:
         raise Moving(path)
+
+
+def _refuse_away(connection: Connection, filesets: Sequence[int]) -> None:
+    """Raises ImportRefused if one of them lies in quarantine: there its files are kept together."""
+    table = schema.fileset.c
+    rows = connection.execute(
+        select(table.id, table.path, table.state, table.root).where(table.id.in_(filesets))
+    )
+    for row in rows.all():
+        if is_away(connection, row.id, row):
+            raise ImportRefused(
+                f"{row.path}: lies in quarantine: try it again with "
+                f"`omero fs import --retry {row.id}`"
+            )
 
 
 def _has_just(fileset: Fileset, formed: Formed) -> bool:

@@ -76,7 +76,7 @@ class Parting(JournalWriter):
                         table.id == fileset, table.state.in_(states)
                     )
                 ).first()
-                if row is not None and _is_away(connection, fileset, row):
+                if row is not None and is_away(connection, fileset, row):
                     row = None
                 some = take_others(connection, fileset, keep, PART) if row is not None else []
                 if row is not None:
@@ -139,7 +139,7 @@ class Parting(JournalWriter):
         return False
 
 
-def _is_away(connection: Connection, fileset: int, row: Any) -> bool:
+def is_away(connection: Connection, fileset: int, row: Any) -> bool:
     """Whether a failed set lies in quarantine, or a part of it already."""
     note = schema.meta.c
     if row.state != State.FAILED:

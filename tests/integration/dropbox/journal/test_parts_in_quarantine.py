@@ -141,3 +141,12 @@ def test_its_files_are_wanted_while_it_goes(
     with before(monkeypatch, number, lambda: act(failed)):
         failed.goes()
     failed.assert_together()
+
+
+def test_one_file_of_it_is_not_handed_over_from_there(journal: Journal) -> None:
+    one = Set(journal)
+    one.goes()
+    journal.note(f"{GOES}{one.id}", "")
+    with pytest.raises(ImportRefused, match=f"lies in quarantine.*--retry {one.id}"):
+        journal.hand_over("amy", VAULT, MOVED[0])
+    one.assert_together()
