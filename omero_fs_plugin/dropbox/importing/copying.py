@@ -79,14 +79,15 @@ def sha1_at(path: Path | str, vault: str, above: int | None = None) -> str:
     The bytes are asked of the disk again, if the system does that.
     """
     digest = hashlib.sha1(usedforsecurity=False)
-    with (
-        CALLS.at(vault) as call,
-        os.fdopen(os.open(path, READ, dir_fd=above), "rb", buffering=0) as file,
-    ):
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            call.pulse()
+    with CALLS.at(vault) as call:
+        descriptor = os.open(path, READ, dir_fd=above)
+        try:  # os.fdopen would raise for a directory, and leave it open
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            while block := os.read(descriptor, _BLOCK):
+                digest.update(block)
+                call.pulse()
+        finally:
+            os.close(descriptor)
     return digest.hexdigest()
 
 

@@ -212,14 +212,17 @@ def _copy_out(
     with CALLS.at(vault):
         part.unlink(missing_ok=True)  # of a copy that was cut short
     try:
-        with os.fdopen(os.open(name, READ, dir_fd=directory), "rb") as source:
-            found = os.fstat(source.fileno())
+        source = os.open(name, READ, dir_fd=directory)
+        try:
+            found = os.fstat(source)
             if not stat_module.S_ISREG(found.st_mode) or FileStat.of(found) != stat:
                 return False
             with CALLS.at(vault):
                 target = os.open(part, NEW, 0o600)
-            copy(source.fileno(), target, found, of=root, to=vault)
-            now = FileStat.of(os.fstat(source.fileno()))
+            copy(source, target, found, of=root, to=vault)
+            now = FileStat.of(os.fstat(source))
+        finally:
+            os.close(source)
         if sha1 and sha1_at(part, vault) != sha1:
             raise OSError(errno.EIO, "the copy has other bytes", str(part))
         with CALLS.at(vault):

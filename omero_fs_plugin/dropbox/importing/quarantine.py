@@ -385,11 +385,13 @@ def _need_free(root: str, met: Found, to: Path, vault: str) -> None:
     """
     if not lies_at(to, vault):
         return
-    if is_store(met.path):
-        same = are_same(to, vault, root, met.path)
-    else:
-        same = sha1_at(to, vault) == sha1_of(root, met, lambda: False)
-    if not same:
+    with CALLS.at(vault):
+        alike = to.is_dir() if is_store(met.path) else to.is_file()
+    if alike and is_store(met.path):
+        alike = are_same(to, vault, root, met.path)
+    elif alike:
+        alike = sha1_at(to, vault) == sha1_of(root, met, lambda: False)
+    if not alike:
         raise in_the_way(to)
 
 

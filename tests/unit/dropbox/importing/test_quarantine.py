@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.importing import copying, returning
+from omero_fs_plugin.dropbox.importing import copying, moving, returning
 from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.database import Database
@@ -855,6 +855,32 @@ def test_what_lies_there_of_an_older_journal_is_not_taken_for_the_file(
     quarantine.take(fileset)
     assert journal.load([fileset.id])[0].path == fileset.path
     assert there.read_bytes() == b"another"
+
+
+def test_a_directory_that_lies_there_is_not_replaced(
+    quarantine: Quarantine, fileset: Fileset, tmp_path: Path
+) -> None:
+    place(tmp_path, fileset).mkdir(parents=True)
+    quarantine.take(fileset)
+    assert Path(fileset.path).read_bytes() == CONTENT
+    assert place(tmp_path, fileset).is_dir()
+    said = next(iter(quarantine.staying.told().values()))
+    assert f"move {place(tmp_path, fileset)} away" in said
+
+
+def test_a_directory_in_the_place_of_a_file_is_closed_again(
+    fileset: Fileset, tmp_path: Path, across: None
+) -> None:
+    """It is tried again and again."""
+    path, met = Path(fileset.path), fileset.files[0]
+    path.unlink()
+    path.mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(IsADirectoryError):
+        copying.sha1_at(path, str(tmp_path))
+    with mock.patch.object(moving, "_is", lambda *_: True):  # it comes just after this look
+        assert not moving.move_out(fileset.root, met, tmp_path / "a.tif")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_one_that_another_moves_is_looked_at_again(
