@@ -70,8 +70,9 @@ WORDS: Mapping[Kind, Words] = {
     ),
     Kind.LEFT_BEHIND: Words(
         "Files in omero.fs.quarantine that no fileset has",
-        "move what lies in each of these directories to its user's directory, as it lies there: "
-        "then it is imported, unless OMERO has it already",
+        "move these files to their user's directory, each to the path that it has below the "
+        "directory named here: then it is imported, unless OMERO has it already. Leave there what "
+        "`omero fs status` has in the same directory",
     ),
 }
 
