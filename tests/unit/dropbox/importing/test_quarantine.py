@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +17,7 @@ import pytest
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.importing import copying, moving, returning
 from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
+from omero_fs_plugin.dropbox.importing.alone import Busy, alone
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -881,6 +882,61 @@ def test_a_directory_in_the_place_of_a_file_is_closed_again(
     with mock.patch.object(moving, "_is", lambda *_: True):  # it comes just after this look
         assert not moving.move_out(fileset.root, met, tmp_path / "a.tif")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@contextmanager
+def no_room_for_a_lock(code: int) -> Iterator[None]:
+    real = os.open
+
+    def full(path: Any, flags: int, *args: Any, **more: Any) -> int:
+        if str(path).endswith(".lock"):
+            raise OSError(code, os.strerror(code))
+        return real(path, flags, *args, **more)
+
+    with mock.patch.object(os, "open", full):
+        yield
+
+
+class TestNoRoom:
+    """The disk of the quarantine is full.  What lies there can leave it all the same."""
+
+    @pytest.fixture
+    def moved(self, quarantine: Quarantine, journal: Journal, fileset: Fileset) -> Fileset:
+        quarantine.take(fileset)
+        return journal.load([fileset.id])[0]
+
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
+    def test_it_comes_home(
+        self, quarantine: Quarantine, fileset: Fileset, moved: Fileset, code: int
+    ) -> None:
+        with no_room_for_a_lock(code):
+            assert quarantine.bring_back(moved) == [fileset.path]
+        assert Path(fileset.path).read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("first", ["with", "without"])
+    @pytest.mark.parametrize("second", ["with", "without"])
+    def test_another_is_kept_out(
+        self, quarantine: Quarantine, moved: Fileset, tmp_path: Path, first: str, second: str
+    ) -> None:
+        def room(which: str) -> AbstractContextManager[None]:
+            return nullcontext() if which == "with" else no_room_for_a_lock(errno.EDQUOT)
+
+        lock = Path(moved.root).with_name(f".{moved.id}.lock")
+        with ExitStack() as held:
+            with room(first):
+                held.enter_context(alone(lock, str(tmp_path / "failed")))
+            with room(second), pytest.raises(Busy):
+                quarantine.bring_back(moved)
+        assert quarantine.bring_back(moved)
+
+    def test_without_locks_for_directories_it_stays(
+        self, quarantine: Quarantine, moved: Fileset
+    ) -> None:
+        """As on NFS: nobody would be kept out."""
+        refused = OSError(errno.EBADF, os.strerror(errno.EBADF))
+        with no_room_for_a_lock(errno.ENOSPC), mock.patch("fcntl.flock", side_effect=refused):
+            assert quarantine.bring_back(moved) == []
+        assert os.strerror(errno.ENOSPC) in quarantine.stays[moved.id]
 
 
 def test_one_that_another_moves_is_looked_at_again(
