@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
+import signal
 import stat
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from . import left_open, statements
 
+# A process of tests that does not end is asked where each of its threads is.
+faulthandler.register(signal.SIGUSR1, file=sys.__stderr__, all_threads=True)
 left_open.watch()
 statements.share()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -64,6 +65,9 @@ def run(module: Path, *arguments: str, patience: float, only: str = "") -> str:
     try:
         printed, _ = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGUSR1)  # it says where each of its threads is, see conftest
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
         os.killpg(process.pid, signal.SIGKILL)
         printed, _ = process.communicate()
         pytest.fail(f"not done after {patience:g} s\n{printed}", pytrace=False)
