@@ -156,6 +156,8 @@ def test_its_numbers() -> None:
         f"up to {gathering.LONGEST * 1000:g} ms from one look to the next",
         f"up to {gathering.AMONG * 1000:g} ms.",
         f"about {gathering.MANY:g} files a second or more",
+        f"FSServer looks each {gathering.WRITES:g} s",
+        f"closed within {gathering.PAUSE * 1000:g} ms after a look",
         f"told just before: the last {CONFIRM_ALONE + EVERY:g} s, and",
         f"A rescan follows after {timing.overflow:g} s",
         f"as long as that took, of at most {LONGEST_OVERFLOW:g} s",
