@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import example, given, settings
@@ -27,6 +26,7 @@ from omero_fs_plugin.system_names import NOTE
 from tests.conftest import examples
 from tests.memory import MEMORY
 from tests.rules import settings_of
+from tests.steps import before_each
 
 ROOTS = ("one", "two", "three")
 OUT = ("write", "remove", "stat_of", "glance")
@@ -137,25 +137,10 @@ class Site:
         assert [*noted] == ([f"note of {row.id}"] if failed else [])
 
 
-@contextmanager
-def between_the_steps(site: Site, step: Callable[[], None]) -> Iterator[None]:
-    def stepping(real: Any) -> Any:
-        def call(*args: Any, **options: Any) -> Any:
-            step()
-            return real(*args, **options)
-
-        return call
-
+def between_the_steps(site: Site, step: Callable[[], None]) -> AbstractContextManager[None]:
     owners: list[tuple[Any, str]] = [(notes, name) for name in OUT]
     owners += [(site.journal, name) for name in ("note", "noted")]
-    patches = [mock.patch.object(o, name, stepping(getattr(o, name))) for o, name in owners]
-    for patch in patches:
-        patch.start()
-    try:
-        yield
-    finally:
-        for patch in patches:
-            patch.stop()
+    return before_each(owners, step)
 
 
 ACTS = [

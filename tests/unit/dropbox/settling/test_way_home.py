@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from omero_fs_plugin.events import FileStat, regular_stat
 from tests.conftest import examples
 from tests.memory import MEMORY
 from tests.rules import places_of
+from tests.steps import before_each
 
 QUIET = 10.0
 NAMES = ("a", "b", "c")  # of the set; c comes last
@@ -162,27 +163,11 @@ class Facility:
             self.now += 60.0
 
 
-@contextmanager
-def between_the_steps(facility: Facility, step: Any) -> Iterator[None]:
+def between_the_steps(facility: Facility, step: Callable[[], None]) -> AbstractContextManager[None]:
     """`step` is called before each step of a way home, also before those of the journal."""
-
-    def stepping(real: Any) -> Any:
-        def call(*args: Any, **options: Any) -> Any:
-            step()
-            return real(*args, **options)
-
-        return call
-
     owners: list[tuple[Any, str]] = [(returning, name) for name in OUT]
     owners += [(facility.journal, name) for name in ("set_out", "bring_home", "note")]
-    patches = [mock.patch.object(o, name, stepping(getattr(o, name))) for o, name in owners]
-    for patch in patches:
-        patch.start()
-    try:
-        yield
-    finally:
-        for patch in patches:
-            patch.stop()
+    return before_each(owners, step)
 
 
 @contextmanager

@@ -8,11 +8,10 @@ set.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import example, given, settings
@@ -25,6 +24,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from tests.conftest import examples
 from tests.memory import MEMORY
+from tests.steps import before_each
 
 from .test_way_home import OUT, Facility, Killed
 
@@ -126,26 +126,11 @@ class Site(Facility):
             self.pipeline.heard(self.quarantine.finish(identifier), self.now)
 
 
-@contextmanager
-def between_the_steps(site: Site, step: Any) -> Iterator[None]:
-    def stepping(real: Any) -> Any:
-        def call(*args: Any, **options: Any) -> Any:
-            step()
-            return real(*args, **options)
-
-        return call
-
+def between_the_steps(site: Site, step: Callable[[], None]) -> AbstractContextManager[None]:
     owners: list[tuple[Any, str]] = [(returning, name) for name in OUT]
     owners += [(quarantine, name) for name in OUT_OF_HOME]
     owners += [(site.journal, name) for name in ASKED]
-    patches = [mock.patch.object(o, name, stepping(getattr(o, name))) for o, name in owners]
-    for patch in patches:
-        patch.start()
-    try:
-        yield
-    finally:
-        for patch in patches:
-            patch.stop()
+    return before_each(owners, step)
 
 
 def several(rounds: Sequence[tuple[Sequence[str], str]], *, held: bool) -> None:
