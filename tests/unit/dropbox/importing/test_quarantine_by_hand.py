@@ -25,8 +25,8 @@ from omero_fs_plugin.dropbox.journal.states import OPEN, State
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.events import FileStat
+from tests.move_steps import at_step
 from tests.rules import places_of, settings_of
-from tests.steps import at_step
 
 MOST = 40  # steps of a move, at most
 

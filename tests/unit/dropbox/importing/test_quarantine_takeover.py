@@ -24,8 +24,8 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service.parts import Parts
 from omero_fs_plugin.events import FileStat
+from tests.move_steps import at_step
 from tests.rules import places_of
-from tests.steps import at_step
 
 MOST = 40  # steps of a move, at most
 
