@@ -28,7 +28,7 @@ from .contenders import (
     omero_dropbox,
 )
 from .ending import on_sigterm
-from .options import at_least_one, parser_of, read
+from .options import add_repeat, parser_of, read
 from .report import Results
 
 STANDING = "standing"  # start, memory and idleness on a large tree
@@ -47,7 +47,7 @@ def say(text: str) -> None:
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     names = [*(one.name for one in workloads.WORKLOADS), STANDING, MILLION, CYCLES]
     parser = parser_of("bench", __doc__, RESULTS, names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs of each")
+    add_repeat(parser)
     parser.add_argument(
         "--contender", action="append", metavar="NAME", help="this one alone; may be repeated"
     )
@@ -61,9 +61,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="the tree of an earlier commit, whose FSServer runs beside in some",
     )
-    parsed = read(parser, given)
-    at_least_one(parser, parsed, "repeat")
-    return parsed
+    return read(parser, given)
 
 
 def _contenders(options: argparse.Namespace, results: Results) -> list[Contender]:
@@ -147,7 +145,7 @@ def _run_standing(
     for number in range(options.repeat):
         for contender in _in_turn(contenders, number):
             if number and contender is not FSSERVER:
-                continue  # no goal needs it, and omero-dropbox starts for a minute and a half
+                continue  # no goal needs it, and omero-dropbox takes long to start
             one = runs.stand(contender, scratch, root, files, runs.TREE)
             results.standing.setdefault(contender.name, []).append(one)
             _say_standing(contender, one)

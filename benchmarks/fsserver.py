@@ -25,7 +25,7 @@ from typing import Any
 from . import measure, noted, report, runs, workloads
 from .contenders import AS_BEFORE, FSSERVER, BenchmarkError, Contender
 from .ending import on_sigterm
-from .options import at_least_one, parser_of, read, sizes
+from .options import add_repeat, parser_of, read, sizes
 
 RESULTS = Path(__file__).parent / "RESULTS-fsserver.rst"
 CHECKOUT = str(Path(__file__).parents[1])
@@ -185,13 +185,11 @@ def _rows(kind: str, sides: dict[str, Side], wanted: list[str]) -> list[list[str
 
 def _arguments(given: Sequence[str]) -> Any:
     parser = parser_of("bench-fsserver", __doc__, RESULTS, AS_BEFORE)
-    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each")
+    add_repeat(parser)
     parser.add_argument(
         "--before", metavar="DIR", help="the tree of an earlier commit, to measure beside"
     )
-    parsed = read(parser, given)
-    at_least_one(parser, parsed, "repeat")
-    return parsed
+    return read(parser, given)
 
 
 def main(given: Sequence[str]) -> int:

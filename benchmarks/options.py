@@ -11,6 +11,8 @@ from typing import Any
 # Options of which none is a size or a number: what is run, beside what, and where the tables go.
 APART = ("quick", "only", "contender", "output", "before", "tree", "dropbox_python")
 MORE_IS_FINE = "repeat"  # more runs of the same say the same, only better
+_REPEAT = f"--{MORE_IS_FINE}"
+RUNS = 3  # of which a figure is the median: a single one says little on a noisy machine
 
 
 def parser_of(
@@ -46,6 +48,17 @@ def add_output(parser: argparse.ArgumentParser, results: Path) -> None:
     )
 
 
+def add_repeat(parser: argparse.ArgumentParser) -> None:
+    """Has it take --repeat."""
+    parser.add_argument(
+        _REPEAT,
+        type=int,
+        default=RUNS,
+        metavar="N",
+        help="runs of each, in turn; figures are medians (default: %(default)s; with --quick 1)",
+    )
+
+
 def read(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Namespace:
     """The options, and as `changed` the words for those that make sizes or numbers other ones.
 
@@ -53,6 +66,12 @@ def read(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Name
     minutes or hours, and its tables would be lost.
     """
     options = parser.parse_args(given)
+    if hasattr(options, MORE_IS_FINE):
+        at_least_one(parser, options, MORE_IS_FINE)
+        if options.quick:
+            parser.set_defaults(repeat=1)
+            if not any(word.partition("=")[0] == _REPEAT for word in given):
+                options.repeat = 1
     options.changed = changed(parser, options)
     if options.output is not None and (why := cannot_write(options.output)):
         parser.exit(2, f"bench: --output: {why}\n")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
-from benchmarks.options import at_least_one, parser_of, read
+from benchmarks.options import add_repeat, parser_of, read
 
 from . import flood, table
 from .subjects import SUBJECTS
@@ -32,15 +32,8 @@ HEADING = (
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     parser = parser_of("bench-growth", __doc__, RESULTS, [*SUBJECTS, FLOOD])
-    parser.add_argument(
-        "--repeat",
-        type=int,
-        default=1,
-        metavar="N",
-        help="runs of each part, in turn; figures are the medians (default: %(default)s)",
-    )
+    add_repeat(parser)
     options = read(parser, given)
-    at_least_one(parser, options, "repeat")
     less = 10 if options.quick else 1
     subjects = [name for name in options.only or () if name != FLOOD]
     parts = [ALL] if subjects else []

@@ -118,4 +118,4 @@ def test_one_subject_in_a_table(tmp_path: Path) -> None:
 def test_a_file_beside_a_flood_is_queued_and_the_flood_too(tmp_path: Path) -> None:
     outcome = flood.measure(tmp_path, 1_000)
     assert [figure.unit for figure in outcome.figures] == ["s"] * len(flood.SIZES)
-    assert all(-0.1 < figure.value < 30 for figure in outcome.figures)
+    assert all(math.isfinite(figure.value) for figure in outcome.figures)

@@ -76,7 +76,7 @@ def test_what_may_not_be_written_is_no_output(tmp_path: Path, there: bool) -> No
 
 def _read(*given: str) -> argparse.Namespace:
     parser = options.parser_of("bench", None, Path("RESULTS.rst"), ("one", "two"))
-    parser.add_argument("--repeat", type=int, default=2)
+    options.add_repeat(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--set", dest="sets", action="append")
     parser.add_argument("--before")
@@ -87,15 +87,24 @@ def _read(*given: str) -> argparse.Namespace:
     ("given", "changed"),
     [
         ("--quick --only one --before /tree", []),
-        ("--rounds 5 --repeat 2", []),
-        ("--repeat 3", []),
+        ("--rounds 5 --repeat 3", []),
+        ("--repeat 4", []),
         ("--repeat 1", ["--repeat 1"]),
+        ("--quick --repeat 1", []),
         ("--rounds 1 --set a --set b", ["--rounds 1", "--set a", "--set b"]),
         ("--rounds 6", ["--rounds 6"]),
     ],
 )
 def test_what_changes_a_size_or_a_number(given: str, changed: list[str]) -> None:
     assert _read(*given.split()).changed == changed
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [("", 3), ("--quick", 1), ("--quick --repeat 2", 2), ("--repeat=2 --quick", 2)],
+)
+def test_a_figure_is_the_median_of_three_runs_unless_said(given: str, runs: int) -> None:
+    assert _read(*given.split()).repeat == runs
 
 
 def _measured(_: Path) -> Outcome:
