@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.options import at_least_one, parser_of, read
+from benchmarks.options import add_repeat, at_least_one, parser_of, read
 
 from . import beside, client, idle, profile, report, scenarios, start
 from .running import execute
@@ -41,6 +41,13 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
         "idle": lambda scratch: idle.idle(scratch, 60 / less),
         "profile": lambda scratch: profile.profile(scratch, 2_000 // less, options.importers),
         "beside": lambda scratch: beside.scenario(scratch, 20 // less, 1 if options.quick else 3),
+        "limited": lambda scratch: beside.scenario(
+            scratch,
+            10 // less,
+            1 if options.quick else 3,
+            several=(2, 8),
+            prices=beside.LIMITED,
+        ),
     }
 
 
@@ -53,16 +60,9 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="omero.fs.importers of the mass copy (default: %(default)s)",
     )
-    parser.add_argument(
-        "--repeat",
-        type=int,
-        default=1,
-        metavar="N",
-        help="runs of each part, in turn; figures are the medians (default: %(default)s)",
-    )
+    add_repeat(parser)
     parsed = read(parser, given)
     at_least_one(parser, parsed, "importers")
-    at_least_one(parser, parsed, "repeat")
     return parsed
 
 

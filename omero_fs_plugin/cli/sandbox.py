@@ -20,8 +20,9 @@ DIR/bin/omero admin start
 It has the users root, amy and zak.  The passwords of amy and zak are their
 names, and each has a directory in DIR/data/DropBox.
 
-It is faster than any OMERO.server.  --latency, --import-time and --upload-rate
-give calls, imports and uploads the prices that they have at a real one.
+It is faster than any OMERO.server.  --latency, --import-time, --imports-at-once
+and --upload-rate give calls, imports and uploads the prices that they have at a
+real one.
 
 Exit codes: 0 done; 2 refused, and nothing was made
 """
@@ -56,6 +57,12 @@ def configure(sub: Any) -> None:
         "--import-time", type=amount, metavar="MS", help="each import takes so many ms longer"
     )
     parser.add_argument(
+        "--imports-at-once",
+        type=positive,
+        metavar="N",
+        help="so many imports take that time at once, the others wait; default: all",
+    )
+    parser.add_argument(
         "--upload-rate",
         type=amount,
         metavar="MB/S",
@@ -82,6 +89,7 @@ def run(ctx: Any, args: Any) -> None:
             call=(args.latency or 0) / 1000,
             imported=(args.import_time or 0) / 1000,
             upload=(args.upload_rate or 0) * MB,
+            at_once=args.imports_at_once or 0,
         ),
     )
     omero = f"{made.directory}/bin/omero"

@@ -25,7 +25,9 @@ READ, SAVE, FINISH = (f"ImportRequest.{step}" for step in ("read", "save", "fini
 LATENCY_MS = "omero.sandbox.latency_ms"
 IMPORT_SECONDS = "omero.sandbox.import_seconds"
 UPLOAD_RATE = "omero.sandbox.upload_mb_per_s"
+AT_ONCE = "omero.sandbox.imports_at_once"
 MB = 1_000_000  # bytes
+_ALL = 1_000_000  # imports: more than there ever are
 _BEAT_S = 0.05  # how often a call that waits at a point shows that it lives
 
 
@@ -41,6 +43,9 @@ class Prices:
     # s of each import.  It waits an equal part of them before each of its points.
     imported: float = 0.0
     upload: float = 0.0  # bytes a second that one session uploads at most; 0: no limit
+    # So many imports take their time at once, as a server's processors let them; the others wait
+    # for their turn.  0: all of them.
+    at_once: int = 0
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> Prices:
@@ -49,7 +54,12 @@ class Prices:
         def number(name: str) -> float:
             return float(properties.get(name) or 0)
 
-        return cls(number(LATENCY_MS) / 1000, number(IMPORT_SECONDS), number(UPLOAD_RATE) * MB)
+        return cls(
+            number(LATENCY_MS) / 1000,
+            number(IMPORT_SECONDS),
+            number(UPLOAD_RATE) * MB,
+            int(number(AT_ONCE)),
+        )
 
     def properties(self) -> dict[str, str]:
         """The properties that say so."""
@@ -57,6 +67,7 @@ class Prices:
             LATENCY_MS: self.call * 1000,
             IMPORT_SECONDS: self.imported,
             UPLOAD_RATE: self.upload / MB,
+            AT_ONCE: self.at_once,
         }
         return {name: f"{value:g}" for name, value in said.items() if value}
 
@@ -105,6 +116,7 @@ class Pace:
         self._more = more
         self._meters: dict[str, Meter] = {}  # by the uuid of the session
         self._lock = threading.Lock()
+        self._turns = threading.Semaphore(self.prices.at_once or _ALL)
         self._gates: dict[str, Gate] = {}
         self._stopping = threading.Event()
 
@@ -128,10 +140,21 @@ class Pace:
             while not gate.wait(_BEAT_S):
                 self._beat((lambda: None) if gate.silent else alive)
         if point in (READ, SAVE, FINISH):
-            until = time.monotonic() + (self.prices.imported + self._more()) / 3
+            self._take_time((self.prices.imported + self._more()) / 3, alive)
+
+    def _take_time(self, seconds: float, alive: Callable[[], None]) -> None:
+        """In its turn."""
+        if not seconds:
+            return
+        while not self._turns.acquire(timeout=_BEAT_S):
+            self._beat(alive)
+        try:
+            until = time.monotonic() + seconds
             while (left := until - time.monotonic()) > 0:
                 self._stopping.wait(min(left, _BEAT_S * 20))
                 self._beat(alive)
+        finally:
+            self._turns.release()
 
     def call(self) -> None:
         """Waits for what one call costs."""

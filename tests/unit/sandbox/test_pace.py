@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from omero_fs_plugin.sandbox import pace as pace_
-from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE, Meter, Pace, Prices
+from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE, Interrupted, Meter, Pace, Prices
 
 
 def test_nothing_costs_anything_unless_it_is_set() -> None:
@@ -16,7 +17,7 @@ def test_nothing_costs_anything_unless_it_is_set() -> None:
 
 
 def test_prices_go_through_the_properties() -> None:
-    prices = Prices(call=0.004, imported=1.3, upload=25e6)
+    prices = Prices(call=0.004, imported=1.3, upload=25e6, at_once=2)
     assert Prices.of(prices.properties()) == prices
 
 
@@ -42,6 +43,28 @@ def test_an_import_may_come_to_take_longer(monkeypatch: pytest.MonkeyPatch) -> N
         for point in (READ, SAVE, FINISH):
             pace.reach(point)
         assert sum(waited) == pytest.approx(wanted)
+
+
+def test_an_import_waits_for_its_turn_and_shows_that_it_lives() -> None:
+    pace = Pace(Prices(imported=1e-6, at_once=1))
+    lives, done = threading.Event(), threading.Event()
+
+    def one() -> None:
+        pace.reach(READ, lives.set)
+        done.set()
+
+    with pace._turns:  # another takes its time
+        threading.Thread(target=one).start()
+        assert lives.wait(30)
+        assert not done.is_set()
+    assert done.wait(30)
+
+
+def test_who_waits_for_a_turn_ends_with_the_server() -> None:
+    pace = Pace(Prices(imported=1e-6, at_once=1))
+    pace.stop()
+    with pace._turns, pytest.raises(Interrupted):
+        pace.reach(READ)
 
 
 def test_bytes_wait_for_those_before_them() -> None:
