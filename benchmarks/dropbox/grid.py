@@ -36,6 +36,13 @@ class Timed(NamedTuple):
     cpu: float  # s, of it and of what it started
 
 
+class Started(NamedTuple):
+    """What a start took, since `omero admin start` was done."""
+
+    seconds: float  # until DropBox works
+    longest: float  # s that an `omero fs status` took meanwhile; one is asked each half second
+
+
 class Grid:
     """A sandbox below `scratch`; a context manager that stops it and removes it."""
 
@@ -97,23 +104,27 @@ class Grid:
         """`omero admin start` alone: nobody asks how far it is.  Raises BenchmarkError."""
         self._run(self.directory / "bin" / "omero", "admin", "start")
 
-    def start(self, asking: Mapping[str, str] | None = None) -> None:
+    def start(self, asking: Mapping[str, str] | None = None) -> Started:
         """Returns when DropBox works and has its monitor.  Raises BenchmarkError.
 
         `asking` is added to the environment of the command that asks for its state.
         """
         self.start_unasked()
-        end = time.monotonic() + PATIENCE
+        began = time.monotonic()
+        end = began + PATIENCE
         status = (self.directory / "bin" / "omero", "fs", "status", "--json")
+        longest = 0.0
         while True:
+            asked = time.monotonic()
             try:
                 # What is still being started is no trouble; an earlier commit does not tell it.
                 starting = json.loads(self._run(*status, more=asking or {})).get("starting")
-                if not starting:
-                    return
-                why = "; ".join(starting)
+                why = "; ".join(starting or ())
             except BenchmarkError as error:
                 why = str(error)
+            longest = max(longest, time.monotonic() - asked)
+            if not why:
+                return Started(time.monotonic() - began, longest)
             if time.monotonic() > end:
                 raise BenchmarkError(f"{why}\n{self.logs()}")
             time.sleep(0.5)
