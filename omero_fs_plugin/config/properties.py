@@ -379,8 +379,8 @@ PROPERTIES: tuple[Property, ...] = (
         kinds.count(0, 19),
         "10",
         "how far below OMERO's priority DropBox runs, with all that it starts: 0 to 19, as the "
-        "command ``nice`` counts. FSServer runs at half of the number. Both take the kernel's "
-        "class for batch work, where there is one. 0: all run with OMERO's priority",
+        "command ``nice`` counts. FSServer runs at half of the number, rounded up. Both take the "
+        "kernel's class for batch work, where there is one. 0: all run with OMERO's priority",
     ),
     # OMERO
     _at_start("host", kinds.WORD, "localhost", "the host where OMERO's router listens"),

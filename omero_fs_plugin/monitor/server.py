@@ -178,7 +178,7 @@ def _below_omero(communicator: Any) -> FSServer:
     Late, it would also lose events: the kernel's queue has an end.
     """
     given = read_monitoring(icegrid.omero_properties(communicator))
-    niceness.lower(given.nice // 2)
+    niceness.lower((given.nice + 1) // 2)
     collector.seldom()
     return FSServer(communicator)
 
