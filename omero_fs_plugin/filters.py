@@ -7,9 +7,12 @@ them, and ignore case.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
 from omero_fs_plugin import system_names
+
+T = TypeVar("T")
 
 _SYSTEM_FILE = system_names.any_of(system_names.FILES)
 _SYSTEM_DIRECTORY = system_names.any_of(system_names.DIRECTORIES)
@@ -125,6 +128,8 @@ class Filter:
         self._black_files = black if black.names or black.suffixes or black.paths else None
         self._ignore_sys_files = ignore_sys_files
         self._passes_all = not (self._white or self._black or ignore_sys_files)
+        # A file's own name says whether it passes, wherever it lies.
+        self._system_only = ignore_sys_files and not (self._white or self._black_files)
 
     def file(self, directory: bytes, name: bytes) -> bool:
         """Whether a file of that name, in that directory, passes."""
@@ -136,6 +141,22 @@ class Filter:
         if self._black_files is not None and self._black_files.file(directory, text):
             return False
         return self._white is None or self._white.file(directory, text)
+
+    def passing(self, directory: bytes, files: Mapping[bytes, T]) -> dict[bytes, T]:
+        """Those of the files in that directory that pass."""
+        passing = dict(files)
+        if self._passes_all:
+            return passing
+        if self._system_only:  # as `file`, without a call for each: there may be a million
+            match = _SYSTEM_FILE.match
+            for name in files:
+                if match(name.decode("utf-8", "surrogateescape").casefold()):
+                    del passing[name]
+            return passing
+        for name in files:
+            if not self.file(directory, name):
+                del passing[name]
+        return passing
 
     def directory(self, parent: bytes, name: bytes) -> bool:
         """Whether a directory of that name is entered."""

@@ -179,3 +179,24 @@ def test_any_rules_and_any_name(
     passes = Filter(ROOT, whitelist=whitelist, blacklist=blacklist, ignore_sys_files=system)
     assert passes.file(ROOT, name) in (True, False)
     assert passes.directory(ROOT, name) in (True, False)
+
+
+@given(
+    st.sampled_from([(), ("tif",), ("sub/a.tif",)]),
+    st.sampled_from([(), ("b.tif",), ("*.zarr/*/", "old/")]),
+    st.lists(
+        st.sampled_from([b"a.tif", b"b.tif", b".hidden", b"a.tif.part", b"c~"])
+        | st.binary(min_size=1)
+    ),
+    st.booleans(),
+)
+def test_of_many_files_those_pass_that_pass_alone(
+    whitelist: tuple[str, ...], blacklist: tuple[str, ...], names: list[bytes], system: bool
+) -> None:
+    passes = Filter(ROOT, whitelist=whitelist, blacklist=blacklist, ignore_sys_files=system)
+    files = {name: number for number, name in enumerate(names)}
+    before = dict(files)
+    wanted = {name: number for name, number in files.items() if passes.file(ROOT, name)}
+    passing = passes.passing(ROOT, files)
+    assert passing == wanted and list(passing) == list(wanted)
+    assert files == before and passing is not files  # it becomes the picture's own

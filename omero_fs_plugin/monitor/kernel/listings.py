@@ -6,6 +6,7 @@ What this module does may be done by the thread of a Place.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat as stat_module
 import sys
@@ -43,25 +44,25 @@ def stats(where: bytes | int, inner: frozenset[bytes]) -> Iterator[Stat]:
 
     Raises OSError if there are too many.
     """
-    number, names_are_text = 0, not isinstance(where, bytes)
+    names_are_text = not isinstance(where, bytes)
+    one: os.DirEntry[Any]  # of text or of bytes, as `where` is
     with os.scandir(where) as listing:
-        for one in listing:
-            number += 1
-            if number > MOST_NAMES:
-                raise OSError(errno.EOVERFLOW, f"more than {MOST_NAMES:,} names in one directory")
+        for one in itertools.islice(listing, MOST_NAMES):
             # As os.fsencode, which takes four times as long.
-            name: Any = one.name
+            name = one.name
             if names_are_text:
                 name = name.encode(_ENCODING, _ERRORS)
-            stat = None
-            if name not in inner:
-                try:
-                    stat = one.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # gone since: its event follows
-                except OSError:  # as of a mount point whose file system is away
-                    pass
-            yield name, stat
+            if inner and name in inner:
+                yield name, None
+                continue
+            try:
+                yield name, one.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # gone since: its event follows
+            except OSError:  # as of a mount point whose file system is away
+                yield name, None
+        if next(listing, None) is not None:
+            raise OSError(errno.EOVERFLOW, f"more than {MOST_NAMES:,} names in one directory")
 
 
 def gathered(path: bytes, flags: int, inner: frozenset[bytes], beat: Beat) -> Gathered:

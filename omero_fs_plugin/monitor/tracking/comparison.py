@@ -275,8 +275,7 @@ class Comparison(ABC):
 
     def _begin_with(self, directory: Directory, files: Mapping[bytes, Identity]) -> None:
         """At a start nobody knows the files yet, and nobody is told of them."""
-        path, passes = directory.path, self._filter.file
-        directory.files = {name: one for name, one in files.items() if passes(path, name)}
+        directory.files = self._filter.passing(directory.path, files)
 
     def _elsewhere(self, directory: Directory, device: int, now: float) -> bool:
         """Whether something was mounted or unmounted here since the last look.
