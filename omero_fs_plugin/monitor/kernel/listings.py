@@ -45,9 +45,9 @@ def stats(where: bytes | int, inner: frozenset[bytes]) -> Iterator[Stat]:
     Raises OSError if there are too many.
     """
     names_are_text = not isinstance(where, bytes)
-    one: os.DirEntry[Any]  # of text or of bytes, as `where` is
     with os.scandir(where) as listing:
-        for one in itertools.islice(listing, MOST_NAMES):
+        some: Any = itertools.islice(listing, MOST_NAMES)  # of text or of bytes, as `where` is
+        for one in some:
             # As os.fsencode, which takes four times as long.
             name = one.name
             if names_are_text:
