@@ -20,7 +20,7 @@ from .running import execute
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
 PARTS = (
     *("delay", "throughput", "fairness", "client", "rescan", "million", "backlog", "idle"),
-    *("beside", "profile"),
+    *("beside", "limited", "profile"),
 )
 IMPORTERS = 2  # as omero.fs.importers is unless set
 LONE = 10  # files of the lone user

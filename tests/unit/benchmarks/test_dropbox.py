@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import tifffile
 
+from benchmarks.dropbox import __main__ as command
 from benchmarks.dropbox import history, report, scenarios, start
 from benchmarks.dropbox.history import Times
 from benchmarks.dropbox.scenarios import Figure, Outcome
@@ -118,3 +119,8 @@ def test_rescans_are_read_from_the_log() -> None:
     ]
     assert start._rescans(lines) == [(200_000, 3.5), (200_001, 4.0)]
     assert start._first_rescan(lines) == 4.75
+
+
+def test_each_part_has_its_name() -> None:
+    """One without could not be asked for alone, and would be run only with all others."""
+    assert set(command._scenarios(command._arguments([]))) == set(command.PARTS)
