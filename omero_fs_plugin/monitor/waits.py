@@ -23,13 +23,15 @@ class Waits:
         self._awaited = awaited
         self.wakener = Wakener()
         self.gathering = Gathering()
+        self.begun = -math.inf  # s; when the last `wait` began
+        self.sure = -math.inf  # s; what it gave, if anything, is all that had happened by then
 
     def wait(self, source: Observer | None, due: float) -> list[raw.Raw]:
         """Waits for events of `source`, until it is `due` at the latest, and gathers.
 
         Returns the events, or an empty list if they are still to be drained.
         """
-        begun = time.monotonic()
+        begun = self.begun = time.monotonic()
         if due <= begun:
             return []
         seconds = None if due == math.inf else due - begun
@@ -44,14 +46,14 @@ class Waits:
 
     def _gathered(self, source: Observer, begun: float, due: float) -> list[raw.Raw]:
         """Waits for more events.  Meanwhile the kernel merges equal ones."""
-        now = time.monotonic()
+        now = self.sure = time.monotonic()
         if self.gathering.only_writes and not self.wakener.woken:
             beyond = source.beyond()
             writes = self.gathering.writes(now - begun, alone=beyond is not None)
             writes = max(0.0, min(writes, due - now))
             if not self.wakener.wait(writes, beyond) or beyond is None:
                 return []
-            now = time.monotonic()
+            now = self.sure = time.monotonic()
         seconds = self.gathering.seconds(now)
         events: list[raw.Raw] = []
         if seconds == FIRST:

@@ -29,7 +29,7 @@ from .telling.outbox import Outbox
 from .telling.telling import Answer, Client, Telling
 from .telling.terms import Terms
 from .tracking.arrivals import Timing
-from .tracking.racy import CONFIRM_ALONE, CONFIRM_AMONG
+from .tracking.racy import CONFIRM_ALONE, CONFIRM_AMONG, SOON
 from .tracking.tracker import Tracker
 from .waits import Waits
 
@@ -334,16 +334,21 @@ class Watcher:
         if self._hang_told:
             self._hang_told = False
             self._notice(Notice.REACHABLE, "the file system answers again")
-        events: list[raw.Raw] = []
-        if self._observer is None or not self._observer.backlog:
-            events = self._waits.wait(self._observer, self._due())
+        waits, told = self._waits, self._now
+        waited = self._observer is None or not self._observer.backlog
+        events = waits.wait(self._observer, self._due()) if waited else []
         now = self._now = self._busy_since = time.monotonic()
+        ended = waits.begun if waited else now  # the last turn
+        if ended - told > SOON:
+            self.tracker.racy.looked(told, ended)
         self._hear(now)
         if self._observer is not None:
+            sure = waits.sure
             if not events:
+                sure = now
                 self._observer.drain()
                 events = self._observer.events()
-            self._look(self._observer, events, now)
+            self._look(self._observer, events, now, sure)
         elif now >= self._open_at:
             self._reopen(now)
         if self.outbox.crowded and self.outbox.overfull(now):
@@ -361,16 +366,19 @@ class Watcher:
         if self._observer is not None:
             self._observer.drain()
 
-    def _look(self, observer: Observer, events: list[raw.Raw], now: float) -> None:
-        """Has the tracker decide what to tell now."""
+    def _look(self, observer: Observer, events: list[raw.Raw], now: float, sure: float) -> None:
+        """Has the tracker decide what to tell now.
+
+        `sure`: what happened before that time (s) is among the events, if no more are left.
+        """
         tracker = self.tracker
         more = observer.backlog
         if events:
             writes = [event.mask for event in events].count(raw.IN_MODIFY)
             self._waits.gathering.looked(now, events=len(events), writes=writes)
         tracker.feed(events, now, more=more)
-        if tracker.racy.since + CONFIRM_AMONG <= now and not more:
-            tracker.confirm(now)
+        if tracker.racy.since + CONFIRM_AMONG <= sure and not more:
+            tracker.confirm(sure)
         if not self.outbox.crowded or now >= self.outbox.crowded_until():
             tracker.step(now)
             if tracker.scanning:

@@ -17,6 +17,9 @@ _TICK = 0.02
 # earliest; together with the next event when the first has waited for longer (AMONG), or without
 # one (ALONE), so that one turn serves several.
 CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.1, 0.2  # s
+# A file is looked at after the time at which it counts as told: so much (s) at most, or `looked`
+# says when.  With _TICK this is less than CONFIRM.
+SOON = 0.02
 # So many of these are remembered; those that are forgotten are told once more after a restart.
 _MOST = 100_000
 # So many are noted in one go.
@@ -45,6 +48,14 @@ class Racy:
         """It was told now, and looked like this."""
         self._files.append((now, directory, name, identity))
         self.since = min(self.since, now)
+
+    def looked(self, told: float, now: float) -> None:
+        """Those that count as told at `told` were looked at later, but not after `now`."""
+        files, at = self._files, len(self._files)
+        while at and files[at - 1][0] == told:
+            at -= 1
+            _, directory, name, identity = files[at]
+            files[at] = now, directory, name, identity
 
     def certain(self, now: float, *, all_: bool) -> Iterator[tuple[Directory, bytes, Identity]]:
         """Takes out those of which it is certain by now what they look like, but not too many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -100,6 +101,18 @@ def test_a_file_that_is_closed_meanwhile_is_one_event(
 ) -> None:
     source.reads = [[OPENED], [REST]]
     assert waits.wait(source, math.inf) == [CLOSED]
+
+
+def test_it_says_up_to_when_it_has_read_all(
+    waits: Waits, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(100)
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    read: list[float] = []
+    monkeypatch.setattr(source, "drain", lambda: read.append(next(clock)))
+    source.reads = [[CLOSED]]
+    assert waits.wait(source, math.inf) == [CLOSED]
+    assert waits.begun < waits.sure < read[0]
 
 
 def test_under_load_it_is_gathered_for_longer(

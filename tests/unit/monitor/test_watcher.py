@@ -1,0 +1,85 @@
+"""The thread of a monitor, turn by turn, with a clock that is given."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.monitor import watcher as module
+from omero_fs_plugin.monitor.kernel.polling import Polling
+from omero_fs_plugin.monitor.kernel.raw import IN_CLOSE_WRITE, Raw
+from omero_fs_plugin.monitor.telling.absence import Absence
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.tree import Directory
+from omero_fs_plugin.monitor.watcher import Watcher
+from tests.requests import request_of
+
+SEEN = (7, 1, 1)
+
+
+class Silent:
+    """A client that answers at once, and says nothing."""
+
+    address = "client"
+
+    def notify(self, identifier: str, tells: object, done: object, *, asked: bool = False) -> None:
+        pass
+
+    def probe(self, done: object) -> None:
+        pass
+
+
+@pytest.fixture
+def watcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
+    """Its last turn began at 100 s, and told of a file."""
+    made = Watcher(
+        "monitor",
+        request_of(os.fsencode(tmp_path)),
+        Silent(),
+        Timing(),
+        absence=Absence(0.0),
+        forget=lambda: None,
+    )
+    made._now = 100.0
+    made._observer = Polling(b"/", lambda: None)
+    monkeypatch.setattr(made, "_due", lambda: math.inf)
+    monkeypatch.setattr(made.tracker, "step", lambda now: None)
+    directory = Directory(b"/d", None)
+    directory.files[b"a"] = SEEN
+    made.tracker.racy.add(directory, b"a", SEEN, 100.0)
+    yield made
+    made._observer.close()
+    made._waits.wakener.close()
+
+
+@pytest.mark.parametrize(
+    ("ended", "sure", "certain"),
+    [
+        (100.01, 100.11, True),
+        (100.01, 100.04, False),  # after the read, the thread was off the processor
+        (100.5, 100.54, False),  # the file was looked at in a turn that took long
+        (100.5, 100.56, True),
+    ],
+)
+def test_a_file_is_noted_when_all_is_read_that_may_have_happened_to_it(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch, ended: float, sure: float, certain: bool
+) -> None:
+    racy = watcher.tracker.racy
+    noted: list[bytes] = []
+
+    def wait(source: object, due: float) -> list[Raw]:
+        watcher._waits.begun, watcher._waits.sure = ended, sure
+        return [Raw(1, IN_CLOSE_WRITE, 0, b"b")]
+
+    def confirm(now: float) -> None:
+        noted.extend(name for _, name, _ in racy.certain(now, all_=False))
+
+    monkeypatch.setattr(watcher._waits, "wait", wait)
+    monkeypatch.setattr(watcher.tracker, "confirm", confirm)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 200.0)
+    watcher._turn()
+    assert noted == [b"a"] * certain
