@@ -173,3 +173,19 @@ def test_many_events_of_known_files_on_a_slow_share_hold_up_nobody() -> None:
     assert sorted(watched.take()) == sorted(
         ("Modify", f"zak/{number}") for number in range(0, MANY, 50)
     )
+
+
+def test_a_listing_that_nobody_waits_for_keeps_nobody_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on after its root was away, and the rest is scanned in the same turn."""
+    watched = Watched()
+    disk, tracker = watched.disk, watched.tracker
+    disk.mkdirs(p("d"))
+    watched.wait(1.0)
+    monkeypatch.setattr(disk, "listing", lambda: [p("zak")])
+    tracker.overflowed(disk.now)
+    disk.now += Timing().overflow
+    tracker.step(disk.now)
+    assert tracker.scan_own(disk.now)
+    assert not tracker.scanning
+    watched.wait(5.0)  # if it woke for ever, this would say so
+    assert watched.take()[-1] == ("System", "rescanned")
