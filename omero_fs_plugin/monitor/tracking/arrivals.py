@@ -219,16 +219,22 @@ class Arrivals:
             for arrival in self._met.caught_up(lambda one: self._was_closed(one, now)):
                 self._due_now(arrival, now)
 
-    def _compare(self, directory: Directory, name: bytes, now: float) -> None:
-        if directory.lane != OWN and self._has_waited():
-            gap = self._timing.burst_gap
-            self._add(directory, name, fresh=False, bound=0.0, wait=gap, now=now).compare = True
-            return
-        entry = self.disk.look(directory.join(name))
+    def _compare(
+        self, directory: Directory, name: bytes, now: float, *, closed: bool = True
+    ) -> None:
+        """Tells a known file if it has changed.  Unless it was `closed`, its close is awaited."""
+        late = directory.lane != OWN and self._has_waited()
+        entry = None if late else self.disk.look(directory.join(name))
         if entry is None or entry.kind is Kind.UNSEEN:
-            return
-        if entry.identity != directory.files[name]:
+            # If it is gone, its event follows.
+            wait = self._timing.burst_gap if late else self._timing.check
+            self._add(directory, name, fresh=False, bound=0.0, wait=wait, now=now).compare = True
+        elif entry.identity == directory.files[name]:
+            pass
+        elif closed or entry.kind is Kind.OTHER:
             self._rewritten(self._arrival(directory, name, fresh=False, now=now), now, entry)
+        else:
+            self.written(directory, name, now)
 
     # Time -------------------------------------------------------------------
 
@@ -307,6 +313,12 @@ class Arrivals:
         directory, name = arrival.directory, arrival.name
         path = directory.join(name)
         entry = arrival.closed_as or self.disk.look(path)
+        if entry is None and directory.descriptor is not None:
+            # If it is gone, its event follows.  If none does, a directory above the root was
+            # renamed, and may soon be back: no event tells of that.
+            arrival.due = now + self._timing.check
+            self._push(arrival)
+            return
         if entry is None or entry.kind is Kind.DIRECTORY:
             del directory.arrivals[name]  # its Delete will be told, or was told
             return

@@ -65,6 +65,9 @@ class Comparison(ABC):
         self._check_at = math.inf  # when the root is looked at again
         # It was not where it should be, and may be back: what was looked at meanwhile was not found
         self._was_away, self._back_at = False, -math.inf  # when that was found last
+        # Directories that were not where they should be.  Either an event follows that says so, or
+        # a directory above the root was away: of that there is none.
+        self._unfound: set[Directory] = set()
         self._late = Late(self._timing.late)
         self._rescans = Rescans(self._timing.overflow)
 
@@ -214,6 +217,8 @@ class Comparison(ABC):
             if directory is self.root:
                 # Not again and again, if it cannot be listed though it is there.
                 self._was_away, self._check_at = True, max(now, self._back_at + self._timing.check)
+            elif not self._watches.is_polled(directory):
+                self._unfound.add(directory)
             return
         if self._elsewhere(directory, listing.device, now):
             return

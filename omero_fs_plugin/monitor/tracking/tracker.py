@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from omero_fs_plugin.monitor.kernel import raw
-from omero_fs_plugin.monitor.kernel.entries import Disk
+from omero_fs_plugin.monitor.kernel.entries import Disk, Kind
 from omero_fs_plugin.monitor.kernel.raw import Raw
 from omero_fs_plugin.monitor.notices import Notice, shown
 from omero_fs_plugin.monitor.requests import PathMode
@@ -90,6 +90,7 @@ class Tracker(Comparison):
         self._queued.clear()
         self._long.clear()
         self._again.clear()
+        self._unfound.clear()
         for directory in self.root.tree():
             directory.touched = None
             for name, arrival in directory.arrivals.items():
@@ -215,10 +216,16 @@ class Tracker(Comparison):
         if parent is None or parent.unmounted or not self.reachable:
             return  # a scan will meet it
         entry = self._disk.look(path)
-        if entry is not None:
-            if self._passes(parent, name, entry):
-                self._found(parent, name, entry, False, now, deep=True, at_once=True)
-        elif name in parent.subdirs:
+        if entry is None and self._disk.look(parent.path) is not None:
+            self._is_gone(parent, name, now)
+            return
+        if entry is None or entry.kind is Kind.UNSEEN:
+            self._unfound.add(parent)  # nobody can say now what is there
+        if entry is not None and self._passes(parent, name, entry):
+            self._found(parent, name, entry, False, now, deep=True, at_once=True)
+
+    def _is_gone(self, parent: Directory, name: bytes, now: float) -> None:
+        if name in parent.subdirs:
             self.active_at = now
             self._drop(parent, name)
         elif name in parent.files or name in parent.arrivals:
@@ -396,6 +403,10 @@ class Tracker(Comparison):
             return
         self.mount = mount
         self._check_mounts()
+        for directory in self._unfound:
+            if directory.alive:
+                self._queue(directory)
+        self._unfound.clear()
         if self._away:
             self._away = False
             log.info("%s is reachable again", shown(self.root.path))

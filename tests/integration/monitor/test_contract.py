@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -350,6 +351,25 @@ def test_a_root_renamed_away_and_back(watched: Watched) -> None:
     (watched.outside / "root").rename(watched.root)
     until(lambda: ("Create", "d/b") in client.changes())
     assert watched.told(client) == created("d/b")
+
+
+@pytest.mark.parametrize("timing", [replace(QUICK, check=2.0)], ids=[""])
+@pytest.mark.parametrize("watched", [INOTIFY, POLLING], indirect=True)
+def test_a_directory_above_the_root_renamed_away_and_back(watched: Watched, tmp_path: Path) -> None:
+    """No event tells of that, and nothing is where it should be meanwhile."""
+    watched.act.write(watched.root / "known", "one")
+    client = watched.start()
+    away = tmp_path.with_name(f"{tmp_path.name}-away")
+    tmp_path.rename(away)
+    (away / "root" / "a").write_text("one")
+    (away / "root" / "known").write_text("longer")
+    (away / "root" / "new").mkdir()
+    (away / "root" / "new" / "b").write_text("one")
+    time.sleep(0.1)  # it is looked for
+    away.rename(tmp_path)
+    until(lambda: len(client.changes()) == 3)
+    watched.act.write(watched.root / "new" / "c", "one")
+    assert watched.told(client) == created("a", "new/b", "new/c") + Counter([("Modify", "known")])
 
 
 def test_chmod_of_the_root_and_of_a_directory(watched: Watched) -> None:

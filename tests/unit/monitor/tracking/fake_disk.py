@@ -85,6 +85,9 @@ class FakeDisk:
         self.share = False  # nothing can be watched
         self.leases = False  # the kernel says of a file whether anybody has it open for writing
         self.most = 10**9  # directories that can be watched
+        # A directory above the root is renamed: no path leads to it, and no event tells of that
+        self.above_is_away = False
+        self.leads_elsewhere = False  # the root is a link, and leads to another file system by now
         self.points: set[bytes] = set()  # what is mounted below the root
         self.hung: set[bytes] = set()  # those of them that do not answer
         self._late: dict[bytes, float] = {}  # those that were asked, and since when
@@ -98,7 +101,14 @@ class FakeDisk:
 
     # tracker.Disk
 
+    def _led_to(self, path: bytes) -> Inode | None:
+        """What the tracker's system calls find."""
+        away = self.above_is_away and (path + b"/").startswith(ROOT + b"/")
+        return None if away else self.find(path)
+
     def _ask(self, path: bytes) -> None:
+        if self.above_is_away:
+            return
         for point in self.hung:
             if path == point or path.startswith(point + b"/"):
                 self._late.setdefault(point, self.now)
@@ -110,7 +120,7 @@ class FakeDisk:
         self._ask(path)
         if path in self.refuse:
             raise OSError(self.refuse[path], "refused")
-        inode = self.find(path)
+        inode = self._led_to(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         if inode.kind is not Kind.DIRECTORY:
@@ -132,19 +142,19 @@ class FakeDisk:
             self._ask(path)
         except Unanswered:
             return UNSEEN
-        inode = self.find(path)
+        inode = self._led_to(path)
         entry = None if inode is None else self._entry(inode)
         return entry._replace(mounted=True) if entry and path in self.points else entry
 
     def written(self, path: bytes) -> tuple[bool | None, Entry | None]:
-        inode = self.find(path)
+        inode = self._led_to(path)
         if not self.leases or inode is None:
             return None, None
         return (True, None) if inode.writers else (False, self._entry(inode))
 
     def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         self._ask(path)
-        inode = self.find(path)
+        inode = self._led_to(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         if self.refuse.get(path) == errno.EACCES:
@@ -187,7 +197,7 @@ class FakeDisk:
         return f"{missing} more" if number == errno.ENOSPC else None
 
     def mount(self, path: bytes) -> bytes:
-        inode = self.find(path)
+        inode = self._led_to(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         return inode.mount

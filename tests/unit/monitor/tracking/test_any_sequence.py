@@ -193,6 +193,11 @@ class AnySequence(RuleBasedStateMachine):
     def root_comes_back(self) -> None:
         self.disk.rename(AWAY, ROOT)
 
+    @rule(away=st.booleans())
+    def above_moves(self, away: bool) -> None:
+        """A directory above the root, of which no event tells."""
+        self.disk.above_is_away = away
+
     @rule()
     def loss(self) -> None:
         self.watched.tracker.overflowed(self.disk.now)
@@ -232,6 +237,7 @@ class AnySequence(RuleBasedStateMachine):
             self.disk.close(writer)
         self.writers.clear()
         self.disk.hung.clear()
+        self.disk.above_is_away = False
         if not self.disk.find(ROOT):
             self.root_comes_back()
 
