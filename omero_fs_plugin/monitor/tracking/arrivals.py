@@ -272,6 +272,11 @@ class Arrivals:
             self._serve(due, now, most, share=True)
             self._heaps.served(lane)
 
+    def go_first(self, now: float) -> None:
+        """Tells what is due, because what came after it is about to be told."""
+        if self._heaps.own:
+            self._serve(self._heaps.own, now, AT_ONCE)
+
     def _serve(self, due: Due, now: float, most: int, *, share: bool = False) -> None:
         """`share`: until its file system has had its share of this turn."""
         for _ in range(most):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .tree import Directory
 
-_KEPT = 64  # names, at most
+# So many names at least, as other renames may come in between; and twice as many at most.
+_KEPT = 64
 
 
 class Exchanges:
@@ -16,16 +17,19 @@ class Exchanges:
 
     def __init__(self) -> None:
         self._came: set[tuple[Directory, bytes]] = set()
+        self._earlier: set[tuple[Directory, bytes]] = set()
 
     def came(self, directory: Directory, name: bytes) -> None:
         """Something was renamed to this."""
         if len(self._came) >= _KEPT:
-            self._came.clear()
+            self._earlier, self._came = self._came, set()
         self._came.add((directory, name))
 
     def may_be(self, directory: Directory, name: bytes) -> bool:
         """Whether something may be there although the kernel says that it was renamed: look."""
-        if (directory, name) not in self._came:
-            return False
-        self._came.remove((directory, name))
-        return True
+        one = directory, name
+        for names in (self._came, self._earlier):
+            if one in names:
+                names.remove(one)
+                return True
+        return False

@@ -145,6 +145,8 @@ class Tracker(Comparison):
             if directory.touched is not None:
                 directory.touched.add(name)
             if mask & raw.IN_ISDIR:
+                if self._directory_events or mask & raw.GONE:
+                    arrivals.go_first(now)
                 self._directory_event(directory, name, mask, now)
                 continue
             if last[1] != name or last[0] is not directory:
@@ -158,9 +160,13 @@ class Tracker(Comparison):
                 if mask & raw.WRITTEN:
                     arrivals.happened(directory, name, mask, now)
                 elif mask & raw.IN_MOVED_TO:
+                    if name in directory.subdirs:  # they were exchanged
+                        self._hint(directory.join(name), now)
                     arrivals.moved_to(directory, name, cookie, now)
                     self._exchanges.came(directory, name)
                 elif mask & raw.GONE:
+                    if name in directory.files:
+                        arrivals.go_first(now)
                     arrivals.gone(directory, name, cookie if mask & raw.IN_MOVED_FROM else 0)
                     if mask & raw.IN_MOVED_FROM and self._exchanges.may_be(directory, name):
                         self._hint(directory.join(name), now)
@@ -248,6 +254,8 @@ class Tracker(Comparison):
             # It became readable, or was removed and made again, or a scan has met it before.
             if mask & raw.CAME or self._watches.is_polled(known):
                 self._queue(known)
+        elif mask & raw.CAME and name in parent.files:  # they were exchanged
+            self._hint(parent.join(name), now)
         elif mask & raw.CAME and name not in parent.subdirs:
             self._adopt(parent, name, enter=self._mode is PathMode.FOLLOW)
 

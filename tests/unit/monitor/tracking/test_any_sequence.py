@@ -44,6 +44,8 @@ class AnySequence(RuleBasedStateMachine):
         for kind, path, is_directory, _, _ in self.watched.told:
             if kind is SYSTEM:
                 continue
+            if kind is CREATE:  # what had the name before is told as gone before
+                assert path not in (self.files if is_directory else self.directories)
             if is_directory and kind is CREATE:
                 assert path not in self.directories
                 self.directories.add(path)

@@ -56,6 +56,28 @@ def test_what_is_there_afterwards_is_known(one: bytes, other: bytes, apart: bool
     assert [kind for kind, _ in watched.take()] == ["Create"]
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["read at once", "read one by one"])
+@pytest.mark.parametrize(("one", "other"), [("a", "q"), ("q", "a")])
+def test_what_was_there_is_gone_before_something_else_takes_its_name(
+    one: str, other: str, apart: bool
+) -> None:
+    """Else a client that hears of directories too would take the new one for gone."""
+    watched = Watched(directory_events=True)
+    put(watched, p("a"), p("q/b"))
+    watched.wait(12)
+    watched.take()
+    watched.disk.exchange(p(one), p(other))
+    while apart and watched.disk.queue:
+        watched.feed(1)
+        watched.tracker.step(watched.disk.now)
+    watched.wait(12)
+    there = {"a", "q", "q/b"}
+    for kind, text in watched.take():
+        assert (kind == "Delete") == (text in there)
+        there ^= {text}
+    assert there == {"a", "a/b", "q"}
+
+
 def test_two_exchanges_of_the_same_names_at_once() -> None:
     """In two directories: the kernel's messages of both may come one by one."""
     watched = Watched()
@@ -85,3 +107,13 @@ def test_it_keeps_few_names() -> None:
     assert exchanges.may_be(directory, b"999")
     assert not exchanges.may_be(directory, b"999")
     assert not exchanges.may_be(directory, b"0")
+
+
+@pytest.mark.parametrize("before", range(2 * _KEPT))
+def test_a_rename_in_between_does_not_make_it_forget(before: int) -> None:
+    exchanges, directory = Exchanges(), Directory(b"/d", None)
+    for number in range(before):
+        exchanges.came(directory, b"%d" % number)
+    exchanges.came(directory, b"exchanged")
+    exchanges.came(directory, b"another")
+    assert exchanges.may_be(directory, b"exchanged")

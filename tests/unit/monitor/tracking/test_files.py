@@ -473,4 +473,30 @@ def test_what_was_there_at_the_start_is_not_told_but_its_changes_are() -> None:
     disk.put(p("a"))
     disk.unlink(p("b"))
     watched.wait(1)
-    assert watched.take() == [("Delete", "b"), ("Modify", "a")]
+    assert watched.take() == [("Modify", "a"), ("Delete", "b")]
+
+
+def test_what_is_due_is_told_before_what_came_after_it() -> None:
+    """Also if that is a Delete, or of a directory, and all of it was read at once."""
+    watched = Watched(directory_events=True)
+    for name in ("d", "d/e"):
+        watched.disk.mkdirs(p(name))
+    for name in ("b", "d/c"):
+        watched.disk.put(p(name))
+    watched.wait(1)
+    watched.take()
+    watched.disk.put(p("first"))
+    watched.disk.unlink(p("b"))
+    watched.disk.put(p("second"))
+    watched.disk.rmtree(p("d"))
+    watched.disk.put(p("third"))
+    watched.disk.mkdirs(p("last"))
+    watched.wait(0.0)
+    assert watched.take() == [
+        ("Create", "first"),
+        ("Delete", "b"),
+        ("Create", "second"),
+        *(("Delete", name) for name in ("d/e", "d/c", "d")),
+        ("Create", "third"),
+        ("Create", "last"),
+    ]
