@@ -103,7 +103,7 @@ class Arrivals:
             return
         if directory.knows(name):
             # A scan met it before its event came, or the event of its deletion was lost.
-            self._compare(directory, name, now)
+            self._compare(directory, name, now, closed=False)
             return
         self._begun(directory, name, fresh=True, bound=self._timing.silence, now=now)
 
@@ -155,7 +155,7 @@ class Arrivals:
         arrival = directory.arrivals.pop(name, None)
         if cookie and arrival is not None:
             # It was renamed while it is written: its close will come under the new name.
-            writing = arrival.due == math.inf
+            writing = arrival.bound == math.inf
             self._moves[cookie] = self._timing.silence if writing else arrival.bound
             if len(self._moves) > _MOVES_REMEMBERED:
                 del self._moves[next(iter(self._moves))]
@@ -196,7 +196,7 @@ class Arrivals:
         hold = min(patience, self._timing.hold) if asks else patience
         if arrival is not None:
             # Its close may be among the events that were lost.
-            if arrival.bound > patience or arrival.due == math.inf:
+            if arrival.bound > patience:
                 arrival.bound = patience
                 self._set_due(arrival, now + hold)
                 self._meet(arrival, asks=asks)
@@ -342,7 +342,8 @@ class Arrivals:
                 if self._was_closed(arrival, now):
                     self._met.closed(arrival)
                 else:
-                    arrival.due = now + max(arrival.bound - silent, 0.01)
+                    wait = min(arrival.bound - silent, self._timing.silence)
+                    arrival.due = now + max(wait, 0.01)
                 self._push(arrival)
                 return
         del directory.arrivals[name]
@@ -370,16 +371,19 @@ class Arrivals:
         """Whether the kernel says so of a file whose close may have been missed.
 
         Then it is due soon, see Met.  If the kernel says that somebody writes it, the
-        close is still to come.
+        close is still to come.  Of a known file the kernel is asked again after a silence:
+        that close may come under another name of it.
         """
         if not (arrival.unopened or self._asks_kernel(arrival.directory, arrival.bound)):
             return False
         written, entry = self.disk.written(arrival.directory.join(arrival.name))
-        if written:
-            arrival.bound = math.inf if arrival.unopened else self._timing.silence
-        elif written is False:
+        if written is False:
             arrival.bound, arrival.due = 0.0, now + self._timing.hold
             arrival.closed_as = entry
+        elif written and not arrival.fresh:
+            arrival.bound, arrival.unopened = math.inf, True
+        elif written or arrival.bound == math.inf:
+            arrival.bound = self._timing.silence
         return written is False
 
     def _arrival(

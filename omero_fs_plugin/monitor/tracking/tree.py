@@ -41,9 +41,10 @@ class Arrival:
         self.directory = directory
         self.name = name
         self.fresh = fresh  # it will be told as Create; otherwise as Modify
-        self.bound = bound  # s of silence that it needs; 0: its writer has closed it
+        # s of silence that it needs; 0: its writer has closed it; inf: its close is awaited
+        self.bound = bound
         self.burst = False  # it was written again soon after it was told
-        self.due = now  # inf: it waits for its writer to close it
+        self.due = now  # inf: it is not known yet
         self.since = now
         self.seen: Identity | None = None  # at the last look
         self.seen_at = now

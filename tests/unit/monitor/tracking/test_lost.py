@@ -11,7 +11,7 @@ from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.rescans import LONGEST_OVERFLOW
 
-from .fake_disk import ROOT, FakeDisk, Watched, p
+from .fake_disk import ROOT, Dentry, FakeDisk, Watched, p
 
 
 def test_an_overflow_is_said_and_answered_by_a_rescan() -> None:
@@ -141,3 +141,74 @@ def test_events_that_come_after_the_scan_that_saw_them_are_not_told_twice() -> N
         watched.tracker.step(watched.disk.now)
     watched.wait(60)
     assert [one for one in watched.take() if one[0] != "System"] == [("Create", "a")]
+
+
+def test_a_file_whose_first_event_comes_late_is_not_told_as_written_before_its_close() -> None:
+    """A scan met it, it was silent, and it is written on before that event is read."""
+    watched = Watched()
+    watched.disk.leases = True
+    file = watched.disk.open(p("a"))
+    watched.tracker.overflowed(watched.disk.now)
+    watched.disk.now += 1
+    while watched.tracker.due() <= watched.disk.now:
+        watched.tracker.step(watched.disk.now)
+    assert watched.take()[-1] == ("Create", "a")
+    watched.disk.write(file)
+    watched.feed(1)
+    watched.tracker.step(watched.disk.now)
+    assert watched.take() == []
+    watched.wait(3)
+    assert [one for one in watched.take() if one[0] != "System"] == []
+    watched.disk.close(file)
+    watched.wait(0.0)
+    assert watched.take() == [("Modify", "a")]
+
+
+def _write_unseen(watched: Watched, path: bytes) -> Dentry:
+    """Events are lost while somebody writes a known file."""
+    watched.disk.leases = True
+    file = watched.disk.open(path)
+    watched.disk.write(file)
+    watched.disk.queue.clear()
+    watched.tracker.overflowed(watched.disk.now)
+    watched.wait(60)
+    return file
+
+
+def _one_known() -> Watched:
+    watched = Watched()
+    watched.disk.put(p("a"))
+    watched.wait(1)
+    watched.take()
+    return watched
+
+
+def test_a_known_file_that_a_scan_met_in_the_middle_of_a_write_waits_for_its_close() -> None:
+    watched = _one_known()
+    file = _write_unseen(watched, p("a"))
+    assert [one for one in watched.take() if one[0] != "System"] == []
+    watched.disk.close(file)
+    watched.wait(0.0)
+    assert watched.take() == [("Modify", "a")]
+
+
+def test_its_close_may_come_under_another_name() -> None:
+    watched = _one_known()
+    watched.disk.link(p("a"), b"/data/outside")
+    file = _write_unseen(watched, b"/data/outside")
+    watched.disk.close(file)
+    watched.wait(Timing().silence + 1)
+    assert ("Modify", "a") in watched.take()
+
+
+def test_a_rename_in_the_middle_of_such_a_write_waits_for_its_close() -> None:
+    watched = _one_known()
+    file = _write_unseen(watched, p("a"))
+    watched.take()
+    watched.disk.write(file)
+    watched.disk.rename(p("a"), p("b"))
+    watched.wait(Timing().silence / 2)
+    assert watched.take() == [("Delete", "a")]
+    watched.disk.close(file)
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b")]
