@@ -231,6 +231,8 @@ class LocalDisk:
             at = _touched(path)
         else:
             at = self._ask(mount, path, lambda beat: _touched(path))
+        if path == self._root:
+            self._real = at  # a link, it may lead elsewhere by now
         found = self.mounts.holding(at)
         if found is not None:
             return found.point
@@ -240,6 +242,10 @@ class LocalDisk:
                 break
             at = above
         return at
+
+    def lies_below(self, mount: bytes) -> bool:
+        """As Disk.lies_below."""
+        return (self._real.rstrip(b"/") + b"/").startswith(mount.rstrip(b"/") + b"/")
 
 
 _MOUNTED = Entry(Kind.DIRECTORY, (-1, -1, -1), 1, 0.0, mounted=True)

@@ -103,6 +103,9 @@ class Disk(Protocol):
     def mount(self, path: bytes) -> bytes:
         """The mount point that `path` lies on.  Raises OSError."""
 
+    def lies_below(self, mount: bytes) -> bool:
+        """Whether the root is at or below `mount`, by where its links led at the last `mount`."""
+
     def late(self) -> Mapping[bytes, float]:
         """The mount points below the root that a call was not answered on, and does not answer
         now either; and when that call was made, by the clock of the tracker."""

@@ -402,8 +402,9 @@ class Tracker(Comparison):
         before = self.root.descriptor
         try:
             mount = self._disk.mount(self.root.path)
-            # If the mount point is shorter, this is an empty directory that waits for its share.
-            if len(mount) < len(self.mount):
+            # If the mount point is shorter, this is an empty directory that waits for its share;
+            # unless a link led to that share, and leads elsewhere now.
+            if len(mount) < len(self.mount) and self._disk.lies_below(self.mount):
                 raise OSError(errno.ENODEV, f"nothing is mounted on {shown(self.mount)}")
             self._watches.bind_root(self.root, now)
         except OSError as error:

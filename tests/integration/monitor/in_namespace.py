@@ -139,6 +139,22 @@ def test_a_root_that_is_unmounted_and_mounted_again(watched: Watched, whole: Sha
     assert watched.told(client, whole.back) == changes()
 
 
+def test_a_link_that_leads_from_a_share_elsewhere_is_followed(
+    watched: Watched, whole: Share, tmp_path: Path
+) -> None:
+    fill(whole.back)
+    whole.mount()
+    link, other = tmp_path / "link", tmp_path / "other"
+    link.symlink_to(whole.point)
+    client = watched.start(link)
+    other.mkdir()
+    (other / "new").write_text("new")
+    (tmp_path / "next").symlink_to(other)
+    (tmp_path / "next").rename(link)
+    until(lambda: ("Create", "new") in client.changes())
+    assert "unreachable" not in client.notices()
+
+
 def test_a_root_that_is_mounted_after_the_start(watched: Watched, whole: Share) -> None:
     fill(whole.back)
     client = watched.start()

@@ -178,6 +178,9 @@ class FakeDisk:
                 names[number] = (name, entry._replace(mounted=True))
         return Listing(0, names, files)
 
+    def lies_below(self, mount: bytes) -> bool:
+        return not self.leads_elsewhere
+
     def remounted(self) -> list[bytes]:
         return []
 

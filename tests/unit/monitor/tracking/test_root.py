@@ -115,6 +115,24 @@ def test_a_share_that_is_not_mounted_is_away_and_not_empty() -> None:
     assert watched.take() == [("System", "reachable"), ("System", "rescanned")]
 
 
+def test_a_link_that_leads_from_a_share_to_another_place_is_followed() -> None:
+    disk = FakeDisk()
+    share = disk.find(ROOT)
+    assert share is not None
+    share.mount = ROOT
+    disk.put(p("a"))
+    watched = Watched(disk)
+    disk.mkdirs(b"/data/other")
+    disk.put(b"/data/other/b")
+    data = disk.find(b"/data")
+    assert data is not None
+    data.names[b"root"] = data.names[b"other"]
+    disk.leads_elsewhere = True
+    watched.wait(10)
+    assert sorted(watched.take()) == [("Create", "b"), ("Delete", "a"), ("System", "rescanned")]
+    assert watched.tracker.mount == b"/"
+
+
 def test_a_directory_that_cannot_be_read_is_polled_until_it_can() -> None:
     watched = Watched()
     watched.disk.mkdirs(p("d"))
