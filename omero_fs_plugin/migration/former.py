@@ -103,12 +103,15 @@ def _content(file: Path) -> bytes:
     try:
         # If something else is there, such as a FIFO, we do not wait for it.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as source:
+        try:  # os.fdopen would raise for a directory, and leave it open
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ConfigurationError(
                     f"{file} is not a file: name etc/grid/templates.xml or etc/grid/config.xml"
                 )
-            data = source.read(MOST_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as source:
+                data = source.read(MOST_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # a NUL in the name

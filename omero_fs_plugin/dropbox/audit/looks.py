@@ -135,13 +135,15 @@ def _digest(call: Call, path: str, hasher: str) -> str:
     """The checksum of a regular file.  Raises OSError."""
     digests = Digests([hasher])
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:  # os.fdopen would raise for a directory, and leave it open
         if not stat_module.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is no file any more")
         call.pulse()
-        while block := file.read(_BLOCK):
+        while block := os.read(descriptor, _BLOCK):
             digests.update(block)
             call.pulse()
+    finally:
+        os.close(descriptor)
     return digests.sums()[hasher]
 
 

@@ -328,12 +328,14 @@ def _read(
     """As `Read` says, of any file that this process may read."""
     digests = Digests(names)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:  # os.fdopen would raise for a directory, and leave it open
         before = os.fstat(descriptor)
         if not stat_module.S_ISREG(before.st_mode):
             raise OSError(0, "no regular file")
-        while block := file.read(_BLOCK):
+        while block := os.read(descriptor, _BLOCK):
             digests.update(block)
             pulses.pulse()
         after = FileStat.of(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
     return (after, digests.sums()) if after == FileStat.of(before) else None

@@ -203,6 +203,7 @@ def test_a_descriptor_beside_it_that_is_refused_is_named(grid: Path) -> None:
 
 def test_what_is_no_file(grid: Path) -> None:
     os.mkfifo(grid / "pipe.xml")
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for path, what in (
         (grid, "not a file|directory"),
         (grid / "pipe.xml", "not a file"),
@@ -211,3 +212,4 @@ def test_what_is_no_file(grid: Path) -> None:
     ):
         with pytest.raises(ConfigurationError, match=what):
             read(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, "each is closed again"

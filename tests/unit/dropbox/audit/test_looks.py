@@ -123,3 +123,15 @@ def test_what_is_at_a_place(tmp_path: Path) -> None:
     assert (link.leads_to, near.leads_to) == ("/in/amy/a.tif", str(tmp_path / "d/file"))
     assert all(one.stat is None and not one.why for one in missing)
     assert "leads out of the repository" in up.why and up.why == around.why
+
+
+def test_a_directory_in_the_place_of_a_file_is_closed_again(imported: Source) -> None:
+    """It came just after the file was looked at."""
+    found = Path(imported.path).stat()
+    Path(imported.path).unlink()
+    Path(imported.path).mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Calls().at("/") as call:
+        verdict = looks.unchanged(call, replace(imported, met=None, before=0.0), found)
+    assert verdict.kind is None and verdict.why
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -167,3 +167,12 @@ def test_a_file_that_changes_while_it_is_read(path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("omero_fs_plugin.dropbox.receipts.proof.os.fstat", fstat)
     assert "changed while it was read" in prove(path, Omero([copy(path)])).why_not
+
+
+def test_a_directory_in_its_place_is_closed_again(path: Path) -> None:
+    one = copy(path)
+    path.unlink()
+    path.mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert "it cannot be read" in prove(path, Omero([one])).why_not
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
