@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing import quarantine, returning
+from omero_fs_plugin.dropbox.importing import lying, quarantine, returning, undoing
 from omero_fs_plugin.dropbox.journal.journal import Journal
 
 
@@ -46,6 +46,8 @@ def at_step(
         for owner, names in (
             (journal, asked),
             (quarantine, ("move_out", "move_back", "_tell", "stat_of")),
+            (undoing, ("move_back", "stat_of")),
+            (lying, ("stat_of",)),
             (returning, ("move_back", "stat_of")),
         ):
             for name in names:

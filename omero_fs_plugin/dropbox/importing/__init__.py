@@ -23,8 +23,9 @@ the files of a directory that is one image, and ``unfolding`` keeps them in litt
 ``visible`` says whether another machine than DropBox's sees a file.
 
 ``quarantine`` takes files that failed to its ``vault``, ``staying`` has those that cannot be moved
-now, ``returning`` brings them back, ``forsaken`` says which way back nobody goes on with, and
-``moving`` moves them.  ``crossing`` moves a store to another disk: ``carrying`` copies it,
-``comparing`` knows whether two are the same, ``removing`` removes one.  ``copying`` has the bytes
-of one file, and ``alone`` keeps two processes apart.
+now, ``undoing`` undoes a move that cannot go on, ``returning`` brings them back, ``forsaken`` says
+what nobody goes on with, ``lying`` what lies where, and ``moving`` moves them.  ``crossing`` moves
+a store to another disk: ``carrying`` copies it, ``comparing`` knows whether two are the same,
+``removing`` removes one.  ``copying`` has the bytes of one file, and ``alone`` keeps two processes
+apart.
 """

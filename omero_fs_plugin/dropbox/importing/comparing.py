@@ -35,15 +35,18 @@ def in_the_way(at: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, text)
 
 
-def same_store(one: End, name: str, other: End, its: str) -> bool:
-    """Whether both stores have the same files with the same bytes.  Raises OSError."""
+def same_store(one: End, name: str, other: End, its: str, trust_times: bool = False) -> bool:
+    """Whether both stores have the same files with the same bytes.  Raises OSError.
+
+    `trust_times`: as for `same_file`.
+    """
     with CALLS.at(one.root):
         mine = os.open(name, DIRECTORY | NO_FOLLOW, dir_fd=one.above)
         try:
             with CALLS.at(other.root):
                 theirs = os.open(its, DIRECTORY | NO_FOLLOW, dir_fd=other.above)
             try:
-                return _same_below(mine, one.root, theirs, other.root, 0)
+                return _same_below(mine, one.root, theirs, other.root, trust_times, 0)
             finally:
                 os.close(theirs)
         finally:
@@ -89,14 +92,16 @@ def same_file(
     return sha1_at(name, root, at) == sha1_at(name, its_root, other)
 
 
-def _same_below(one: int, root: str, other: int, its_root: str, levels: int) -> bool:
+def _same_below(
+    one: int, root: str, other: int, its_root: str, trust_times: bool, levels: int
+) -> bool:
     """As `same_store`, of two open directories.  In a call to `root`."""
     if levels > DEEPEST:
         raise OSError(errno.ELOOP, f"more than {DEEPEST} directories deep")
     with os.scandir(one) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
-                if not same_file(entry.name, one, root, other, its_root):
+                if not same_file(entry.name, one, root, other, its_root, trust_times):
                     return False
                 continue
             mine = os.open(entry.name, DIRECTORY | NO_FOLLOW, dir_fd=one)
@@ -106,7 +111,7 @@ def _same_below(one: int, root: str, other: int, its_root: str, levels: int) -> 
                         return False
                     theirs = os.open(entry.name, DIRECTORY | NO_FOLLOW, dir_fd=other)
                 try:
-                    if not _same_below(mine, root, theirs, its_root, levels + 1):
+                    if not _same_below(mine, root, theirs, its_root, trust_times, levels + 1):
                         return False
                 finally:
                     os.close(theirs)

@@ -159,10 +159,13 @@ def drop_at(path: Path, vault: str, sure: Sure) -> None:
         drop(at, path.name, sure)
 
 
-def are_same(at: Path, vault: str, root: str, path: str) -> bool:
-    """Whether the store `path` below `root` has the bytes of the one at `at`.  Raises OSError."""
+def are_same(at: Path, vault: str, root: str, path: str, *, trust_times: bool = False) -> bool:
+    """Whether the store `path` below `root` has the bytes of the one at `at`.  Raises OSError.
+
+    `trust_times`: as for `same_file`.
+    """
     with _above(at, vault) as kept, _opened(root, path) as home:
-        return same_store(kept, at.name, home, _name(path))
+        return same_store(kept, at.name, home, _name(path), trust_times)
 
 
 def aside_of(path: str) -> str:

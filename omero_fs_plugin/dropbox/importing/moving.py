@@ -22,7 +22,7 @@ from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
-from .comparing import End, Sure, in_the_way
+from .comparing import End, Sure, in_the_way, look
 from .copying import DIRECTORY, NEW, NO_FOLLOW, READ, copy, sha1_at, sync
 from .crossing import carry_back, carry_out
 
@@ -63,6 +63,7 @@ def _move_out(root: str, met: Found, to: Path, vault: End, sha1: str, sure: Sure
                 return _move_store_out(End(root, directory), met, to, vault, sure)
             if not _is(name, directory, met.stat):
                 return False  # it has changed, and is imported anew
+            _remove_second_name(to.name, vault, met.stat)
             try:
                 # Between two open directories the kernel sees at once that they are on two
                 # disks, and asks neither.
@@ -179,6 +180,19 @@ def _move_store_back(source: Path, vault: str, root: str, to: str, sure: Sure) -
 
 def _is(name: str, directory: int, stat: FileStat) -> bool:
     return FileStat.of(os.lstat(name, dir_fd=directory)) == stat
+
+
+def _remove_second_name(name: str, vault: End, stat: FileStat) -> None:
+    """Removes a name in `vault` of the very file that is to be moved there.
+
+    A kill between the two steps of a move back has left it.  To rename a file to another name of
+    its own does nothing.
+    """
+    with CALLS.at(vault.root):
+        found = look(name, vault.above)
+        there = FileStat.of(found) if found is not None else None
+        if there is not None and (there.device, there.inode) == (stat.device, stat.inode):
+            os.unlink(name, dir_fd=vault.above)
 
 
 def _give_back(to: Path, name: str, directory: int) -> None:

@@ -11,12 +11,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.moves import GOES, HOME, RETURNING
+from omero_fs_plugin.dropbox.journal.moves import GOES, HOME, RETURNING, Way
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
@@ -26,19 +25,18 @@ from omero_fs_plugin.names import encodable
 from omero_fs_plugin.stores import is_store, store_at
 
 from .alone import Busy
-from .comparing import in_the_way
-from .copying import make_directory, sha1_at
-from .crossing import are_same, aside_of, drop_at, undo
-from .importers.sources import sha1_of
+from .copying import make_directory
+from .forsaken import Forsaken
+from .lying import lies_at, moved_before, need_free, need_mounted
 from .moving import move_back, move_out
-from .returning import Returning
 from .staying import Stay, Staying
-from .vault import lies_at, told_at
+from .undoing import Undoing, place_of
+from .vault import told_at
 
 log = logging.getLogger(__name__)
 
 
-class Quarantine(Returning):
+class Quarantine(Undoing):
     """Moves the files of failed filesets to DIRECTORY/user/fileset id/path below the user's own.
 
     Beside them lies DIRECTORY/user/fileset id.txt, which says why, and how to bring
@@ -55,6 +53,7 @@ class Quarantine(Returning):
         super().__init__(directory, journal)
         self._places = places
         self.staying = Staying()
+        self._unfinished = Forsaken(time.monotonic())
 
     def sweep(self) -> None:
         """Moves what failed earlier and was not moved then, and finishes what was cut short."""
@@ -101,26 +100,54 @@ class Quarantine(Returning):
         else:
             self.take(fileset)
 
+    def unfinished(self, now: float) -> dict[int, str]:
+        """Moves there that nobody goes on with, to be gone on with `now` (s, monotonic).
+
+        Whoever made one was killed, or a disk or the journal did not answer.  Fileset -> the root
+        that it had.
+        """
+        if not (goes := self._journal.notes(GOES)):
+            return {}
+        homes, ways = self._journal.notes(HOME), {}
+        for key, vault in goes.items():
+            identifier = int(key.removeprefix(GOES))
+            ways[identifier] = Way(homes.get(f"{HOME}{identifier}", vault), vault, ())
+        return self._unfinished.due(ways, now, self._journal.now())
+
+    def go_on(self, identifier: int) -> None:
+        """Finishes one of `unfinished`, or undoes it if it cannot go on."""
+        vault = self._journal.noted(f"{GOES}{identifier}")
+        fileset = self._journal.get(identifier)
+        if not vault:
+            return  # it was under way
+        if fileset is None:
+            self._unnote(identifier, HOME, GOES)
+        elif vault != str(self.directory) or fileset.state is not State.FAILED:
+            self._bring_back_half(fileset, vault=vault)
+        else:
+            self.take(fileset)
+
     def _why_not(self, fileset: Fileset) -> Exception | None:
         """Moves them.  Gives why that is to be tried again; None: it is not."""
-        if self.directory is None:
+        directory = self.directory  # once, for a reload may name another one meanwhile
+        if directory is None:
             return None
-        root = self.directory / fileset.user / str(fileset.id)
+        root, vault = directory / fileset.user / str(fileset.id), str(directory)
         try:
-            if self._is_half_elsewhere(fileset):
+            if self._is_half_elsewhere(fileset, vault):
                 return None
-            with self._alone(fileset.id, root, str(self.directory)):
+            with self._alone(fileset.id, root, vault):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.state is State.FAILED:
-                    self._take(now, root)
+                    self._take(now, root, vault)
         except ImportRefused as error:  # there is nothing to mend
             _log(fileset, error)
         except (OSError, FsError) as error:  # also Busy: whoever moves it may be killed in it
             return error
         return None
 
-    def _take(self, fileset: Fileset, root: Path) -> None:
-        vault = str(self.directory)  # its disk may be another than the user's
+    def _take(self, fileset: Fileset, root: Path, vault: str) -> None:
+        """Moves them to `root`, on the disk of `vault`, which may be another than the user's."""
         path = fileset.path
         moved: list[tuple[Path, str]] = []  # by us: where it lies, where it was
         if fileset.root == str(root):  # it is there
@@ -128,17 +155,17 @@ class Quarantine(Returning):
             return
         began = bool(self._journal.noted(f"{GOES}{fileset.id}"))
         try:
-            if not self._is_to_go(fileset, root, began):
-                self._undo(fileset, root)  # an earlier move was cut short, and cannot go on
+            if not self._is_to_go(fileset, root, vault, began):
+                self._undo(fileset, root, vault)  # an earlier move was cut short, and cannot go on
                 return
             self._end_former_way(fileset.id, vault)
             if self._journal.noted(f"{RETURNING}{fileset.id}"):
                 raise OSError(errno.EBUSY, "its last way home has left something there", str(root))
             if not began:  # nothing is noted of a move that cannot begin
                 for met in fileset.files:
-                    to = self._to(fileset, met, root)
-                    if not _moved_before(fileset.root, met, to, vault, began):
-                        _need_free(fileset.root, met, to, vault)
+                    to = place_of(fileset.root, met.path, root)
+                    if not moved_before(fileset.root, met, to, vault, began):
+                        need_free(fileset.root, met, to, vault)
             with CALLS.at(vault):
                 make_directory(root)  # from now on it is there, unless its disk is away
             notes = {f"{HOME}{fileset.id}": fileset.root, f"{GOES}{fileset.id}": vault}
@@ -146,17 +173,17 @@ class Quarantine(Returning):
                 return
             now: list[Found] = []
             for met in fileset.files:
-                path, to = met.path, self._to(fileset, met, root)
-                if not _moved_before(fileset.root, met, to, vault, began):
+                path, to = met.path, place_of(fileset.root, met.path, root)
+                if not moved_before(fileset.root, met, to, vault, began):
                     with CALLS.at(vault):
                         make_directory(to.parent)
                     if not is_store(path):  # a store replaces nothing: see `move_out`
-                        _need_free(fileset.root, met, to, vault)
+                        need_free(fileset.root, met, to, vault)
                     self._sure()
                     moved.append((to, path))
                     if not move_out(fileset.root, met, to, vault, sure=self._sure):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
-                        self._undo(fileset, root)
+                        self._undo(fileset, root, vault)
                         return
                 there = store_at(str(to)) if is_store(path) else str(to)
                 stat = tree_stat(vault, there) if is_store(path) else CALLS.stat(vault, there)
@@ -167,7 +194,7 @@ class Quarantine(Returning):
                 _tell(root, fileset)
             if not self._journal.put_elsewhere(fileset.id, str(root), now):
                 log.warning("fileset %d: %s is wanted where it was", fileset.id, fileset.path)
-                self._undo(fileset, root)
+                self._undo(fileset, root, vault)
                 return
             for met, there_now in zip(fileset.files, now, strict=True):
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, there_now.path)
@@ -181,9 +208,9 @@ class Quarantine(Returning):
                 )
             return
         except (OSError, FsError):
-            self._undo(fileset, root)
+            self._undo(fileset, root, vault)
             raise
-        ways = [(self._to(fileset, met, root), met.path) for met in fileset.files]
+        ways = [(place_of(fileset.root, met.path, root), met.path) for met in fileset.files]
         self._clear_away(fileset, fileset.root, ways, vault)
         self._journal.note(f"{GOES}{fileset.id}", "")
 
@@ -230,10 +257,10 @@ class Quarantine(Returning):
         if now != list(fileset.files):
             self._journal.put_elsewhere(fileset.id, fileset.root, now)
 
-    def _is_half_elsewhere(self, fileset: Fileset) -> bool:
-        """Whether a part of it lies in a former quarantine, and cannot be brought back now."""
+    def _is_half_elsewhere(self, fileset: Fileset, ours: str) -> bool:
+        """Whether a part of it lies in another quarantine than `ours`, and stays there for now."""
         key = f"{GOES}{fileset.id}"
-        if (vault := self._journal.noted(key)) in ("", str(self.directory)):
+        if (vault := self._journal.noted(key)) in ("", ours):
             return False
         self._bring_back_half(fileset, vault=vault)
         return bool(self._journal.noted(key))
@@ -249,150 +276,26 @@ class Quarantine(Returning):
                 elif now is None:
                     self._unnote(fileset.id, HOME, GOES)
                 elif self._put_back(now, root, vault):
-                    self._is_back(now)
+                    self._is_back(now, root, vault)
         except (Busy, OSError, FsError) as error:
             log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
 
-    def _undo(self, fileset: Fileset, root: Path) -> None:
-        """Puts back what we have moved.  If that fails, the next start tries it again.
-
-        If the journal has a part of it there by now, the next start records the rest.
-        """
-        try:
-            now = self._journal.get(fileset.id)
-            if now is not None and now.root == str(root):
-                return
-            if now is not None:  # it may have been opened again meanwhile
-                fileset = replace(fileset, state=now.state)
-            if self._put_back(fileset, root):
-                self._is_back(fileset)
-        except (OSError, FsError) as error:
-            log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
-
-    def _is_back(self, fileset: Fileset) -> None:
-        """Nothing of it is in quarantine.
-
-        If it is given to another directory later, that is none either.
-        """
-        if self._journal.noted(f"{HOME}{fileset.id}") == fileset.root:
-            self._unnote(fileset.id, HOME)
-        self._unnote(fileset.id, GOES)
-
-    def _unnote(self, identifier: int, *notes: str) -> None:
-        for note in notes:
-            if self._journal.noted(f"{note}{identifier}"):  # a write for each at a start costs
-                self._journal.note(f"{note}{identifier}", "")
-
-    def _put_back(self, fileset: Fileset, root: Path, vault: str = "") -> bool:
-        """Moves what lies below `root` back, so that a set lies as a whole where it was.
-
-        `vault` is the quarantine's directory; empty: ours.  Returns False if it is to be tried
-        again.  If a file is not moved back, the log says so.
-        """
-        vault, back = vault or str(self.directory), True
-        began = self._journal.noted(f"{HOME}{fileset.id}") == fileset.root
-        for met in fileset.files if began else ():
-            try:
-                to = self._to(fileset, met, root)
-                if is_store(met.path):
-                    self._sure()
-                    undo(fileset.root, met.path, to, vault, self._sure)
-                if not lies_at(to, vault):
-                    _need_mounted(fileset.root, met, root, vault)
-                    continue
-                home = stat_of(fileset.root, met.path)
-                if home is None:
-                    self._sure()
-                    move_back(to, fileset.root, met.path, vault, self._sure)
-                    if is_store(met.path):
-                        drop_at(to, vault, self._sure)
-                elif is_store(met.path) and are_same(to, vault, fileset.root, met.path):
-                    # The kill came between the copy and the move of the original.
-                    drop_at(to, vault, self._sure)
-                else:  # the user has dropped it again, and that one is looked at
-                    # As it failed it is at home: then what lies there is no part of it.
-                    back = back and (fileset.state is not State.FAILED or home == met.stat)
-                    log.warning("fileset %d: %s stays: %s is there", fileset.id, to, met.path)
-            except (OSError, FsError) as error:
-                back = False
-                log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)
-        return back
-
-    def _is_to_go(self, fileset: Fileset, root: Path, began: bool) -> bool:
+    def _is_to_go(self, fileset: Fileset, root: Path, vault: str, began: bool) -> bool:
         """Whether all files may be moved.  Raises OSError and ImportRefused."""
         for met in fileset.files:
             if self._places.place(met.path) is None:
                 return False
-            there = stat_of(fileset.root, met.path) == met.stat
-            if not there and not _moved_before(
-                fileset.root, met, self._to(fileset, met, root), str(self.directory), began
-            ):
+            if stat_of(fileset.root, met.path) == met.stat:
+                continue
+            to = place_of(fileset.root, met.path, root)
+            if not moved_before(fileset.root, met, to, vault, began):
                 if began:
-                    _need_mounted(fileset.root, met, root, str(self.directory))
+                    need_mounted(fileset.root, met, root, vault)
                 return False  # it has changed, and is imported anew
         shared = self._journal.shared(fileset)
         if shared:
             log.warning("fileset %d: stays where it is: %s is shared", fileset.id, shared[0])
         return not shared
-
-    def _to(self, fileset: Fileset, met: Found, root: Path) -> Path:
-        return root.joinpath(*parts_beneath(fileset.root, met.path))
-
-
-def _moved_before(root: str, met: Found, to: Path, vault: str, began: bool) -> bool:
-    """`began`: a move was cut short.  What lies at home may be what the user has dropped since.
-
-    If none began, what lies at `to` may be of an older journal: only what looks like the file is.
-    """
-    with CALLS.at(vault):
-        there = to.is_dir() if is_store(met.path) else to.is_file()
-    home = stat_of(root, met.path) if there else None
-    if not there or (home is not None and (not began or home == met.stat)):
-        return False
-    if not began and (is_store(met.path) or not _looks_like(met.stat, to, vault)):
-        return False
-    # Whoever changed a store while it had its hidden name gets it back.
-    return not is_store(met.path) or stat_of(root, aside_of(met.path)) in (None, met.stat)
-
-
-def _looks_like(stat: FileStat, to: Path, vault: str) -> bool:
-    """A copy on another disk has the size and the time of the file."""
-    with CALLS.at(vault):
-        there = FileStat.of(to.lstat())
-    return (there.size, there.mtime_ns) == (stat.size, stat.mtime_ns)
-
-
-def _need_mounted(root: str, met: Found, moved_to: Path, vault: str) -> None:
-    """Raises OSError if a file of a move that was cut short may lie on a disk that is not there.
-
-    An empty directory is in the place of that disk.
-    """
-    with CALLS.at(vault):
-        there = moved_to.is_dir()
-    if not there and stat_of(root, met.path) is None:
-        raise FileNotFoundError(
-            errno.ENOENT,
-            f"{met.path} was moved to {moved_to}, which is not there: "
-            "mount its disk, or make that directory again if it was removed",
-        )
-
-
-def _need_free(root: str, met: Found, to: Path, vault: str) -> None:
-    """Raises OSError if something else lies at `to`.
-
-    It may be one of an older journal, which gave its numbers once before, or of an older file of
-    this name.  A copy of this very file was cut short by a kill.
-    """
-    if not lies_at(to, vault):
-        return
-    with CALLS.at(vault):
-        alike = to.is_dir() if is_store(met.path) else to.is_file()
-    if alike and is_store(met.path):
-        alike = are_same(to, vault, root, met.path)
-    elif alike:
-        alike = sha1_at(to, vault) == sha1_of(root, met, lambda: False)
-    if not alike:
-        raise in_the_way(to)
 
 
 def _tell(root: Path, fileset: Fileset) -> None:

@@ -19,16 +19,14 @@ from omero_fs_plugin.dropbox.journal.moves import GOES, HOME, RETURNING, Way
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, JournalError
-from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.stores import is_store
+from omero_fs_plugin.stores import is_store, store_at
 
 from .alone import Busy
-from .copying import sha1_at
 from .crossing import are_same, drop_at
 from .forsaken import Forsaken
-from .importers.sources import sha1_of
+from .lying import is_same, lies_at, not_mounted
 from .moving import move_back, remove_source
-from .vault import Vault, lies_at, told_at
+from .vault import Vault, told_at
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +144,10 @@ class Returning(Vault):
         try:
             for at, path in ways:
                 lies, there = lies_at(at, vault), stat_of(root, path)
-                if not lies and there is None:  # where it failed, its end can still be told
+                if not lies and there is None:
+                    if why := not_mounted(Path(fileset.root), vault):
+                        return self._stay(fileset, f"{at} lies in {why}")
+                    # Where it failed, its end can still be told.
                     self._journal.note(f"{RETURNING}{fileset.id}", "")
                     return self._stay(fileset, f"{at} is gone")
                 if not lies or there is None:
@@ -188,7 +189,7 @@ class Returning(Vault):
         Then the move of a file is completed; a store lies in both places.  Raises OSError if it
         changes meanwhile, and what `_sure` raises.
         """
-        same = _are_same(at, root, home, vault)
+        same = is_same(at, vault, root, home)
         if same and not is_store(home.path):
             self._sure()
             # To compare takes minutes.  The user may have removed it meanwhile.
@@ -261,7 +262,7 @@ class Returning(Vault):
                 return []
             with self._alone(identifier, Path(way.lay), vault):
                 self._end_former_way(identifier, vault)
-        except (Busy, OSError) as error:
+        except (OSError, FsError) as error:  # also Busy
             log.warning("fileset %d: is not all back from quarantine: %s", identifier, error)
         return []
 
@@ -269,7 +270,8 @@ class Returning(Vault):
         """What the last way home of a fileset has left in quarantine goes, if it is at home.
 
         Call it with nobody else at it.  What is on its way into quarantine again is no such rest:
-        it has the same place there.
+        it has the same place there.  Nor is what went there again since the journal was copied, and
+        this copy of it put in its place.  Raises OSError, and what `_sure` raises.
         """
         said = self._journal.noted(f"{RETURNING}{identifier}")
         if not said:
@@ -277,7 +279,23 @@ class Returning(Vault):
         way, fileset = Way.of(said), self._journal.get(identifier)
         at_home = fileset is None or fileset.root == way.root
         goes = self._journal.noted(f"{GOES}{identifier}")
-        self._end_return(identifier, way.stores if at_home and not goes else (), vault)
+        rests = []
+        for at in way.stores if at_home and not goes else ():
+            if self._is_rest(Path(at), way, vault):
+                rests.append(at)
+            else:
+                log.warning("fileset %d: %s stays: it is not what is at home", identifier, at)
+        self._end_return(identifier, rests, vault)
+
+    @staticmethod
+    def _is_rest(at: Path, way: Way, vault: str) -> bool:
+        """Whether a store that came home by `way` is there as it is here, or not here any more."""
+        if not lies_at(at, vault):
+            return True  # a removal of it was cut short, at its hidden name
+        home = store_at(str(Path(way.root, at.relative_to(way.lay))))
+        if stat_of(way.root, home) is None:
+            return False
+        return are_same(at, vault, way.root, home, trust_times=True)
 
     def _end_return(self, identifier: int, stores: Sequence[str], vault: str) -> None:
         """The journal has it at home.  The log says what of it cannot be removed elsewhere."""
@@ -292,15 +310,3 @@ class Returning(Vault):
                 ", ".join(stores),
                 error,
             )
-
-
-def _are_same(at: Path, root: str, home: Found, vault: str) -> bool:
-    if is_store(home.path):
-        return are_same(at, vault, root, home.path)
-    with CALLS.at(vault):
-        stat = FileStat.of(at.lstat())
-    if (stat.device, stat.inode) == (home.stat.device, home.stat.inode):
-        return True
-    if (stat.size, stat.mtime_ns) != (home.stat.size, home.stat.mtime_ns):
-        return False
-    return sha1_at(at, vault) == sha1_of(root, home, lambda: False)

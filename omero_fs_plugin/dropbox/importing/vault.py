@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.moves import GOES, HOME
 from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.stores import is_store
 
@@ -42,9 +46,36 @@ class Vault:
         A file too: two processes that copy it at once would each take the other's half copy for
         its own.
         """
+        self._need_disk(root.parent, vault)
         with CALLS.at(vault):
             make_directory(root.parent)
         return alone(root.with_name(f".{identifier}.lock"), vault)
+
+    def _need_disk(self, above: Path, vault: str) -> None:
+        """Raises OSError if nothing is in the quarantine although filesets lie there.
+
+        Its disk is not mounted, most likely: what is moved there now would lie hidden below it.
+        `above`: the directory of a user there.
+        """
+        top = above.parent
+        with CALLS.at(vault):
+            if above.is_dir():
+                return
+            with suppress(FileNotFoundError), os.scandir(top) as entries:
+                if next(entries, None) is not None:
+                    return
+        goes = self._journal.notes(GOES)
+        for key, home in self._journal.notes(HOME).items():
+            identifier = int(key.removeprefix(HOME))
+            fileset = self._journal.get(identifier)
+            away = fileset is not None and fileset.state is State.FAILED and fileset.root != home
+            lies = fileset is not None and away and Path(fileset.root).parent.parent == top
+            if lies or goes.get(f"{GOES}{identifier}") == str(top):
+                raise FileNotFoundError(
+                    errno.ENOENT,
+                    f"nothing is in {top}, and files of fileset {identifier} lie there: mount its "
+                    f"disk, or make {above} if all of it was removed",
+                )
 
     def _sure(self) -> None:
         """Raises LeaseLost if another DropBox has taken over."""
@@ -94,11 +125,6 @@ class Vault:
                     aside_of(path),
                     error,
                 )
-
-
-def lies_at(path: Path, vault: str) -> bool:
-    with CALLS.at(vault):
-        return path.exists()
 
 
 def told_at(root: Path) -> Path:

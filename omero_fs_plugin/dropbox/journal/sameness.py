@@ -63,6 +63,22 @@ class Sameness(Rows):
                 found.update(path for path, inode in as_they_are if inode not in opened)
         return found
 
+    def lay_at(self, user: str, paths: Sequence[str]) -> dict[str, set[tuple[int, int]]]:
+        """Size (bytes) and mtime (ns) of what `user` has at these paths, and was not imported."""
+        lay: dict[str, set[tuple[int, int]]] = {}
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            for some in chunks([path for path in paths if is_utf8(path)], CHUNK):
+                rows = connection.execute(
+                    select(file.path, file.size, file.mtime_ns)
+                    .join_from(schema.file, schema.fileset)
+                    .where(file.path.in_(some), fileset.user == user)
+                    .where(fileset.state != State.IMPORTED)
+                )
+                for path, size, mtime_ns in rows:
+                    lay.setdefault(path, set()).add((size, mtime_ns))
+        return lay
+
     def under_another_path(
         self, found: Sequence[Found], user_of: Callable[[str], str | None] | None = None
     ) -> dict[str, str]:

@@ -85,20 +85,24 @@ class Parts:
         """
         self.importers.relieve()
         for root, identifier in self.quarantine.staying.due(time.monotonic()).items():
-            again = partial(self.quarantine.take_again, identifier, root)
+            again = partial(_unless_away, partial(self.quarantine.take_again, identifier, root))
             self.lanes.do(root, again, key="again", beside="quarantine")
         for identifier, root in self.quarantine.wanted().items():
-            bring = partial(self._bring_wanted, identifier)
+            bring = partial(_unless_away, partial(self._bring_wanted, identifier))
             self.lanes.do(root, bring, key=f"wanted {identifier}", beside="quarantine")
         if self.quarantine.looks(time.monotonic()):
-            self.lanes.do("", self._finish_forsaken, key="forsaken", beside="quarantine")
+            forsaken = partial(_unless_away, self._finish_forsaken)
+            self.lanes.do("", forsaken, key="forsaken", beside="quarantine")
 
     def _finish_forsaken(self) -> None:
         """In a lane of its own: the journal may not answer, and whoever tends waits for nothing."""
-        with suppress(JournalError):  # others say that it is away; the next look asks again
-            for identifier, root in self.quarantine.forsaken(time.monotonic()).items():
-                finish = partial(self._finish, identifier)
-                self.lanes.do(root, finish, key=f"returning {identifier}", beside="quarantine")
+        now = time.monotonic()
+        for identifier, root in self.quarantine.forsaken(now).items():
+            finish = partial(_unless_away, partial(self._finish, identifier))
+            self.lanes.do(root, finish, key=f"returning {identifier}", beside="quarantine")
+        for identifier, root in self.quarantine.unfinished(now).items():
+            go_on = partial(_unless_away, partial(self.quarantine.go_on, identifier))
+            self.lanes.do(root, go_on, key=f"going {identifier}", beside="quarantine")
 
     def _bring_wanted(self, identifier: int) -> None:
         if back := self.quarantine.bring_wanted(identifier):
@@ -295,6 +299,12 @@ def take_out(lanes: Lanes, quarantine: Quarantine, fileset: Fileset) -> None:
     """Into quarantine, in a lane of its root: neither disk is waited for here."""
     if quarantine.directory is not None:
         lanes.do(fileset.root, partial(quarantine.take, fileset), beside="quarantine")
+
+
+def _unless_away(act: Callable[[], None]) -> None:
+    """Does what is tried again later.  If the journal is away, others say so."""
+    with suppress(JournalError):
+        act()
 
 
 def open_journal(url: str, who: str) -> Journal:

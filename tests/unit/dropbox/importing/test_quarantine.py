@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.importing import copying, moving, returning
+from omero_fs_plugin.dropbox.importing import copying, lying, moving
 from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.alone import Busy, alone
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
@@ -568,7 +568,7 @@ class TestBack:
         """A kill came before the copy in quarantine was removed.  By now it is the only one."""
         at = Path(given_up.path)
         shutil.copy2(at, home / "a.tif")
-        real = returning.sha1_of
+        real = lying.sha1_of
 
         def slow(*args: Any) -> str:
             found = real(*args)
@@ -578,7 +578,7 @@ class TestBack:
             return found
 
         with monkeypatch.context() as patch:
-            patch.setattr(returning, "sha1_of", slow)
+            patch.setattr(lying, "sha1_of", slow)
             assert quarantine.bring_back(given_up) == []
         assert at.read_bytes() == b"day 1/a.tif"
         assert "it changed while it was compared" in quarantine.stays[given_up.id]

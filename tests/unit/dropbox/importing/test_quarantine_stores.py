@@ -145,7 +145,7 @@ def two_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # What changes something on a disk or in the journal.  A kill between two of these is a kill before
 # the second.
 CHANGES = (
-    *((os, name) for name in ("rename", "unlink", "rmdir", "mkdir", "symlink")),
+    *((os, name) for name in ("rename", "link", "unlink", "rmdir", "mkdir", "symlink")),
     *((os, name) for name in ("write", "fchmod", "utime", "open")),
     *((Path, name) for name in ("unlink", "mkdir", "write_text")),
     *((Journal, name) for name in ("note", "put_elsewhere", "bring_home")),

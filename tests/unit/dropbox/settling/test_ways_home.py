@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
-from omero_fs_plugin.dropbox.importing import quarantine, returning
+from omero_fs_plugin.dropbox.importing import lying, quarantine, returning, undoing
 from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -28,7 +28,7 @@ from tests.steps import before_each
 
 from .test_way_home import OUT, Facility, Killed
 
-OUT_OF_HOME = ("move_out", "stat_of", "lies_at", "_moved_before", "make_directory", "_tell")
+OUT_OF_HOME = ("move_out", "stat_of", "lies_at", "moved_before", "make_directory", "_tell")
 ASKED = ("set_out", "put_elsewhere", "bring_home", "note", "end_way")
 LAST = "c"  # that the set lacks, until the end
 
@@ -129,6 +129,7 @@ class Site(Facility):
 def between_the_steps(site: Site, step: Callable[[], None]) -> AbstractContextManager[None]:
     owners: list[tuple[Any, str]] = [(returning, name) for name in OUT]
     owners += [(quarantine, name) for name in OUT_OF_HOME]
+    owners += [(module, name) for module in (lying, undoing) for name in ("stat_of", "lies_at")]
     owners += [(site.journal, name) for name in ASKED]
     return before_each(owners, step)
 
