@@ -5,6 +5,8 @@ Each call is short, if its disk answers: little is ever left to be written.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import os
 import stat as stat_module
@@ -22,6 +24,11 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | CLOEXEC
 # O_NONBLOCK: if a FIFO has replaced the file, to open it does not wait for a writer.
 READ = os.O_RDONLY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW
+# What os.link raises where there are no hard links, as on exFAT and over SMB, or where the kernel
+# allows none to the files of others (fs.protected_hardlinks).
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP)
+HERE = -100  # AT_FDCWD: a path is absolute
+_NO_REPLACE = 1  # RENAME_NOREPLACE
 
 
 def make_directory(directory: Path) -> None:
@@ -98,3 +105,17 @@ def sync(directory: Path | str, above: int | None = None) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def rename_to_free(name: str, above: int, to: str, its: int) -> None:
+    """Renames `name` in the directory `above` to `to` in `its`, which must be free.
+
+    In one step, and without a hard link.  Raises FileExistsError, and other OSErrors: not every
+    system and file system can do this.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:  # macOS
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), to)
+    if rename(above, os.fsencode(name), its, os.fsencode(to), _NO_REPLACE):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), to)

@@ -23,7 +23,18 @@ from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
 from .comparing import End, Sure, in_the_way, look
-from .copying import DIRECTORY, NEW, NO_FOLLOW, READ, copy, sha1_at, sync
+from .copying import (
+    DIRECTORY,
+    HERE,
+    NEW,
+    NO_FOLLOW,
+    NO_LINKS,
+    READ,
+    copy,
+    rename_to_free,
+    sha1_at,
+    sync,
+)
 from .crossing import carry_back, carry_out
 
 _THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
@@ -116,11 +127,12 @@ def move_back(source: Path, root: str, to: str, vault: str = "", sure: Sure = _o
         at = os.open(source.parent, DIRECTORY)
     try:
         with CALLS.at(root):
-            _move_back(source.name, at, root, to, vault)
+            moved = _move_back(source.name, at, root, to, vault)
     finally:
         with CALLS.at(vault):
             os.close(at)
-    remove_source(source, vault)
+    if not moved:
+        remove_source(source, vault)
 
 
 def remove_source(source: Path, vault: str) -> None:
@@ -134,7 +146,8 @@ def remove_source(source: Path, vault: str) -> None:
             os.close(at)
 
 
-def _move_back(source: str, at: int, root: str, to: str, vault: str) -> None:
+def _move_back(source: str, at: int, root: str, to: str, vault: str) -> bool:
+    """False: it lies in both places now, and is to be removed where it was."""
     *above, name = parts_beneath(root, to)
     _make_below(root, above)
     directory = open_directory(root, to)
@@ -147,11 +160,26 @@ def _move_back(source: str, at: int, root: str, to: str, vault: str) -> None:
             # Unlike a rename, a link never replaces a file that the user has put there since.
             os.link(source, name, src_dir_fd=at, dst_dir_fd=directory, follow_symlinks=False)
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+            if error.errno in NO_LINKS and _is_renamed(source, at, name, directory):
+                sync(".", directory)
+                return True
+            if error.errno not in (errno.EXDEV, *NO_LINKS):
                 raise
             _copy_back(source, at, name, directory, root, vault)
+        return False
     finally:
         os.close(directory)
+
+
+def _is_renamed(source: str, at: int, name: str, directory: int) -> bool:
+    """Renames it, if that can be done without replacing anything.  Raises FileExistsError."""
+    try:
+        rename_to_free(source, at, name, directory)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _move_store_back(source: Path, vault: str, root: str, to: str, sure: Sure) -> None:
@@ -200,8 +228,14 @@ def _give_back(to: Path, name: str, directory: int) -> None:
     if stat_module.S_ISDIR(to.lstat().st_mode):
         os.rename(to, name, dst_dir_fd=directory)
         return
-    os.link(to, name, dst_dir_fd=directory, follow_symlinks=False)
-    to.unlink()
+    try:
+        os.link(to, name, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        rename_to_free(str(to), HERE, name, directory)
+    else:
+        to.unlink()
 
 
 def _make_below(root: str, parts: list[str]) -> None:
@@ -269,7 +303,12 @@ def _copy_back(source: str, at: int, name: str, directory: int, root: str, vault
         finally:
             with CALLS.at(vault):
                 os.close(content)
-        os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+        try:
+            os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            rename_to_free(part, directory, name, directory)
         sync(".", directory)
     finally:
         with suppress(OSError):

@@ -520,3 +520,63 @@ def test_the_user_drops_another_file_before_each_change(
         assert replaced[0] or found.count(names[0]) == 1, number
         assert site.journal.notes(GOES) == {} == site.journal.notes(RETURNING), number
     assert number > 6
+
+
+class TestWithoutHardLinks:
+    """As on exFAT and over SMB, or where the kernel allows no links to the files of others."""
+
+    @pytest.fixture(autouse=True, params=[errno.EPERM, errno.EOPNOTSUPP], ids=["EPERM", "none"])
+    def no_links(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(*_: Any, **more: Any) -> None:
+            raise OSError(request.param, os.strerror(request.param))
+
+        monkeypatch.setattr(os, "link", refused)
+
+    @pytest.mark.parametrize("copied", [False, True], ids=["in one step", "as a copy"])
+    def test_it_comes_home(self, site: Site, monkeypatch: pytest.MonkeyPatch, copied: bool) -> None:
+        fileset = site.failed("a.tif")
+        inode = (site.home / "a.tif").stat().st_ino
+        site.quarantine.take(fileset)
+        if copied:
+            monkeypatch.setattr(moving, "_is_renamed", lambda *_: False)
+        assert site.quarantine.bring_back(site.now(fileset.id)) == [str(site.home / "a.tif")]
+        assert site.lie("a.tif") == [site.home / "a.tif"]
+        assert ((site.home / "a.tif").stat().st_ino == inode) is not copied
+        assert [path.name for path in site.home.iterdir()] == ["a.tif"]
+
+    @pytest.mark.parametrize("renames", [True, False], ids=["in one step", "as a copy"])
+    def test_never_over_what_the_user_drops_at_this_moment(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, renames: bool
+    ) -> None:
+        fileset = site.failed("a.tif")
+        site.quarantine.take(fileset)
+        real = moving.rename_to_free
+
+        def dropped(*args: Any) -> None:
+            (site.home / "a.tif").write_text("new")
+            real(*args)
+
+        monkeypatch.setattr(moving, "rename_to_free", dropped)
+        if not renames:
+            monkeypatch.setattr(moving, "_is_renamed", lambda *_: False)
+        assert site.quarantine.bring_back(site.now(fileset.id)) == []
+        assert (site.home / "a.tif").read_text() == "new"
+        assert site.there(fileset, "a.tif").read_text() == "a.tif"
+        assert [path.name for path in site.home.iterdir()] == ["a.tif"]
+
+    def test_what_the_user_puts_there_as_it_is_moved_is_given_back(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fileset = site.failed("a.tif")
+        path, rename = site.home / "a.tif", os.rename
+
+        def exchanged(*args: Any, **more: Any) -> None:
+            if more.get("src_dir_fd") is not None:
+                path.unlink()
+                path.write_text("mended")
+            rename(*args, **more)
+
+        monkeypatch.setattr(os, "rename", exchanged)
+        site.quarantine.take(fileset)
+        assert path.read_text() == "mended"
+        assert not site.there(fileset, "a.tif").exists()
