@@ -13,6 +13,9 @@ from omero.cli import ArgumentTypeError  # that of omero-py's own copy of argpar
 
 from omero_fs_plugin.names import is_utf8, printable
 
+_BELOW = 1_000_000_000  # of what may have a fraction: 31 years, if seconds
+_MOST = 2**31 - 1  # of whole numbers
+
 
 def count(text: str) -> int:
     """A whole number, 0 or more."""
@@ -30,8 +33,10 @@ def seconds(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < 1e9:
-        raise ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
+    if not 0 < number < _BELOW:
+        raise ArgumentTypeError(
+            f"must be a number of seconds above 0 and below {_BELOW:,}, not {text!r}"
+        )
     return number
 
 
@@ -41,8 +46,8 @@ def amount(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < 1e9:
-        raise ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    if not 0 < number < _BELOW:
+        raise ArgumentTypeError(f"must be a number above 0 and below {_BELOW:,}, not {text!r}")
     return number
 
 
@@ -61,8 +66,10 @@ def user_name(text: str) -> str:
 
 
 def _whole(text: str, least: int) -> int:
-    if not is_number(text) or not least <= int(text) < 2**31:
+    if not is_number(text) or int(text) < least:
         raise ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")
+    if int(text) > _MOST:
+        raise ArgumentTypeError(f"must be a whole number from {least} to {_MOST:,}, not {text!r}")
     return int(text)
 
 

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 import pytest
-from omero.cli import CLI, Parser
+from omero.cli import CLI, ArgumentTypeError, Parser
 
 import omero_fs_plugin.cli as ours
 from omero_fs_plugin.cli import values
@@ -107,3 +107,19 @@ def test_the_program_is_named_without_a_path(capsys: pytest.CaptureFixture[str])
 )
 def test_a_right_number_is_taken(read: Any, text: str, value: float) -> None:
     assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "allowed"),
+    [
+        (values.count, "2147483648", "from 0 to 2,147,483,647"),
+        (values.positive, "99999999999", "from 1 to 2,147,483,647"),
+        (values.seconds, "1e9", "above 0 and below 1,000,000,000"),
+        (values.amount, "1e9", "above 0 and below 1,000,000,000"),
+    ],
+)
+def test_a_number_that_is_too_large_is_not_asked_to_be_larger(
+    read: Any, text: str, allowed: str
+) -> None:
+    with pytest.raises(ArgumentTypeError, match=allowed):
+        read(text)
