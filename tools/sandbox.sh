@@ -22,9 +22,11 @@ if [ "$root" = yes ]; then
 fi
 
 cd "$tree"
-if ! as_user omero fs sandbox create "$dir" "$@"; then
+status=0
+as_user omero fs sandbox create "$dir" "$@" || status=$?
+if [ "$status" != 0 ]; then
     [ "$made" = no ] || rmdir --ignore-fail-on-non-empty -- "$dir"
-    exit 1
+    exit "$status"
 fi
 # setup.sh keeps what the sandbox runs on for as long as it is there.
 printf '%s\n' "$dir" | as_user tee -a "$place/sandboxes" >/dev/null

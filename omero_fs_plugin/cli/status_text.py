@@ -232,10 +232,11 @@ def _tail(fileset: dict[str, Any], *, bars: bool) -> str:
             return f"importing for {age}"
         share = far["done"] / far["total"] if far["total"] else 1.0
         bar = f"{'━' * round(share * _BAR)}{'╌' * (_BAR - round(share * _BAR))} " if bars else ""
+        of = f"importing {bar}{share:.0%} of {amount(far['total'])}"
+        if share >= 1:  # of the bytes: nobody knows how long the images take
+            return f"{of}, OMERO reads it"
         left = f", {lasting(far['left'])} left" if far["left"] is not None else ""
-        return (
-            f"importing {bar}{share:.0%} of {amount(far['total'])}, {amount(far['rate'])}/s{left}"
-        )
+        return f"{of}, {amount(far['rate'])}/s{left}"
     if stand == "settling":
         return f"settling for {age} ({fileset['reason']})"
     if stand == "imported":

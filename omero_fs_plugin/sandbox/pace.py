@@ -69,7 +69,7 @@ class Prices:
             UPLOAD_RATE: self.upload / MB,
             AT_ONCE: self.at_once,
         }
-        return {name: f"{value:g}" for name, value in said.items() if value}
+        return {name: f"{value:.15g}" for name, value in said.items() if value}
 
 
 class Meter:

@@ -249,7 +249,8 @@ class Sandbox:
     def withdraw(self, session: Session, identity: Any) -> None:
         """Removes one servant, as its close() does."""
         session.identities.discard(identity)
-        with suppress(Ice.NotRegisteredException):  # the session has ended meanwhile
+        # The session has ended meanwhile, or the server ends.
+        with suppress(Ice.NotRegisteredException, Ice.ObjectAdapterDeactivatedException):
             self.adapter.remove(identity)
 
     def _note_start(self) -> None:

@@ -55,6 +55,12 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width: int) ->
         assert word in text
 
 
+def test_when_omero_has_all_of_it_nobody_knows_how_long_it_takes() -> None:
+    far = {"done": 1_000_000, "total": 1_000_000, "rate": 250_000.0, "left": 0.0}
+    text = "\n".join(on_a_terminal(a_status(a_fileset(id=3, progress=far))))
+    assert "importing 100% of 1.0 MB, OMERO reads it" in text
+
+
 def test_a_bar_in_a_terminal_that_is_watched() -> None:
     assert "━━━━━╌" in "\n".join(on_a_terminal(a_status(SEVERAL[2]), bars=True))
 

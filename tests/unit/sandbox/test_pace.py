@@ -17,7 +17,7 @@ def test_nothing_costs_anything_unless_it_is_set() -> None:
 
 
 def test_prices_go_through_the_properties() -> None:
-    prices = Prices(call=0.004, imported=1.3, upload=25e6, at_once=2)
+    prices = Prices(call=0.004, imported=1.3, upload=25e6, at_once=1_234_567)
     assert Prices.of(prices.properties()) == prices
 
 
