@@ -19,19 +19,9 @@ from omero_fs_plugin.monitor.record.file import request_of, text_of
 from omero_fs_plugin.monitor.requests import UNKNOWN, Request
 from tests import requests
 
+from .clients import Nobody
+
 GUEST = "account 1000"
-
-
-class Nobody:
-    """A client that never answers."""
-
-    address = "client:tcp -h 127.0.0.1 -p 4061"
-
-    def notify(self, identifier: str, tells: object, done: object, *, asked: bool = False) -> None:
-        pass
-
-    def probe(self, done: object) -> None:
-        pass
 
 
 def of(guest: str, path: Path = Path("/in"), **changed: Any) -> Request:

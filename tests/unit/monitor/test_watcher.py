@@ -18,19 +18,9 @@ from omero_fs_plugin.monitor.tracking.tree import Directory
 from omero_fs_plugin.monitor.watcher import Watcher
 from tests.requests import request_of
 
+from .clients import Nobody
+
 SEEN = (7, 1, 1)
-
-
-class Silent:
-    """A client that answers at once, and says nothing."""
-
-    address = "client"
-
-    def notify(self, identifier: str, tells: object, done: object, *, asked: bool = False) -> None:
-        pass
-
-    def probe(self, done: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -39,7 +29,7 @@ def watcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher
     made = Watcher(
         "monitor",
         request_of(os.fsencode(tmp_path)),
-        Silent(),
+        Nobody(),
         Timing(),
         absence=Absence(0.0),
         forget=lambda: None,

@@ -15,18 +15,7 @@ from omero_fs_plugin.monitor.kernel.inotify import Inotify
 from omero_fs_plugin.monitor.kernel.limits import Limit
 from omero_fs_plugin.monitor.monitors import Monitors
 from tests.requests import request_of
-
-
-class Silent:
-    """A client that answers at once, and says nothing."""
-
-    address = "client"
-
-    def notify(self, identifier: str, tells: object, done: object, *, asked: bool = False) -> None:
-        pass
-
-    def probe(self, done: object) -> None:
-        pass
+from tests.unit.monitor.clients import Nobody
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ def test_guests_have_half_of_the_watches_together(
         (tmp_path / str(number)).mkdir()
     made = {}
     for name in ("account 1", "account 2", ""):
-        made[name] = monitors.create(request_of(os.fsencode(tmp_path), guest=name), Silent())
+        made[name] = monitors.create(request_of(os.fsencode(tmp_path), guest=name), Nobody())
         monitors.get(made[name]).start()
     watched = {name: monitors.get(one).watches for name, one in made.items()}
     assert watched == {"account 1": 9, "account 2": 1, "": 9}

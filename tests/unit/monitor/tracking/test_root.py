@@ -97,13 +97,19 @@ def test_another_directory_in_the_roots_place_is_noticed() -> None:
     assert changes == [("Create", "a"), ("Delete", "a"), ("Create", "b")]
 
 
-def test_a_share_that_is_not_mounted_is_away_and_not_empty() -> None:
+def on_a_share() -> Watched:
+    """The root is a share's mount point, with a file."""
     disk = FakeDisk()
     share = disk.find(ROOT)
     assert share is not None
     share.mount = ROOT
     disk.put(p("a"))
-    watched = Watched(disk)
+    return Watched(disk)
+
+
+def test_a_share_that_is_not_mounted_is_away_and_not_empty() -> None:
+    watched = on_a_share()
+    disk = watched.disk
     data = disk.find(b"/data")
     assert data is not None
     mounted = data.names[b"root"]
@@ -116,12 +122,8 @@ def test_a_share_that_is_not_mounted_is_away_and_not_empty() -> None:
 
 
 def test_a_link_that_leads_from_a_share_to_another_place_is_followed() -> None:
-    disk = FakeDisk()
-    share = disk.find(ROOT)
-    assert share is not None
-    share.mount = ROOT
-    disk.put(p("a"))
-    watched = Watched(disk)
+    watched = on_a_share()
+    disk = watched.disk
     disk.mkdirs(b"/data/other")
     disk.put(b"/data/other/b")
     data = disk.find(b"/data")
