@@ -123,7 +123,10 @@ class Server:
     def run_all(
         self, commands: Mapping[str, Sequence[str | Path]], *, check: bool = True
     ) -> dict[str, subprocess.CompletedProcess[str]]:
-        """Asks several things, at a time as many as there are cores.  Label -> its result."""
+        """Asks several things, at a time as many as there are cores.  Label -> its result.
+
+        None may use what `omero login` has stored: OMERO's file of it is not for two at once.
+        """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ends = pool.map(lambda command: self.ask(*command, check=check), commands.values())
             return dict(zip(commands, ends, strict=True))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import inner
 
 
 @pytest.mark.parametrize("rows", ["not long", pytest.param("long", marks=pytest.mark.long)])
@@ -20,9 +21,6 @@ def test_on_real_file_systems(tmp_path: Path, rows: str) -> None:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("neither root nor user namespaces; test_adversity.py has the same, simulated")
     place = Path(__file__).with_name("mounted.py")
-    done = subprocess.run(
-        [*alone, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", rows, place],
-        capture_output=True,
-        text=True,
-    )
+    with inner.command("-m", rows, str(place)) as command:
+        done = subprocess.run([*alone, *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import inner
 from tests.integration.hanging.share import TOP
 
 CASES = ["access_lists[a file]"]
@@ -74,24 +75,16 @@ def test_it_refuses_and_gives_again(case: str) -> None:
     if why := _missing():
         pytest.skip(f"no second account and no mount here: {why}")
     module = Path(__file__).with_name("refusals.py")
-    tests = [
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "0",
-        "-s",
-        "-p",
-        "no:cacheprovider",
-        "--basetemp=/mnt/base",
-    ]
+    options = ["-s", "--basetemp=/mnt/base", "-o", f"faulthandler_timeout={PATIENCE * 0.7:g}"]
+    with inner.command(*options, f"{module}::test_{case}") as command:
+        printed = _run(command)
+    told = (line for line in printed.splitlines(keepends=True) if line.startswith("measured"))
+    sys.stdout.writelines(told)
+
+
+def _run(command: list[str]) -> str:
     process = subprocess.Popen(
-        [
-            *("setpriv", "--pdeathsig", "KILL"),
-            *(*_inside(), "sh", "-c", _ROOT, "sh", sys.executable, "-u", *tests),
-            *("--basetemp=/mnt/base", "-o", f"faulthandler_timeout={PATIENCE * 0.7:g}"),
-            f"{module}::test_{case}",
-        ],
+        ["setpriv", "--pdeathsig", "KILL", *_inside(), "sh", "-c", _ROOT, "sh", *command],
         cwd=TOP,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/mnt", "TMPDIR": "/mnt"},
         stdout=subprocess.PIPE,
@@ -107,5 +100,4 @@ def test_it_refuses_and_gives_again(case: str) -> None:
         pytest.fail(f"not done after {PATIENCE:g} s\n{printed}", pytrace=False)
     if process.returncode:
         pytest.fail(printed, pytrace=False)
-    told = (line for line in printed.splitlines(keepends=True) if line.startswith("measured"))
-    sys.stdout.writelines(told)
+    return printed

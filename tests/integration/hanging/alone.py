@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests import inner
 
 from .server import DEVICE
 from .share import TOP
@@ -46,15 +47,16 @@ def run(module: Path, *arguments: str, patience: float, only: str = "") -> str:
     """
     if why := missing():
         pytest.skip(f"no share can be mounted here: {why}")
+    # Before it is killed it says where each of its threads is.
+    options = ("-o", f"faulthandler_timeout={patience * 0.7:g}", *arguments)
+    with inner.command(*options, f"{module}::{only}" if only else str(module)) as command:
+        return _run(command, patience)
+
+
+def _run(command: list[str], patience: float) -> str:
     process = subprocess.Popen(
-        [
-            # It is killed when this process ends, however that ends.
-            *(*inside(), "setpriv", "--pdeathsig", "KILL"),
-            *(sys.executable, "-u", "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
-            # Before it is killed it says where each of its threads is.
-            *("-o", f"faulthandler_timeout={patience * 0.7:g}"),
-            *(*arguments, f"{module}::{only}" if only else str(module)),
-        ],
+        # It is killed when this process ends, however that ends.
+        [*inside(), "setpriv", "--pdeathsig", "KILL", *command],
         cwd=TOP,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
