@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .ending import in_one_go
 from .listener import Heard
 
 PATIENCE = 60.0  # s for a process to be ready, or to end
@@ -114,11 +115,12 @@ class Running:
             arguments = [contender.listener]
             if contender.server:
                 arguments.append(self._start_server())
-            self._listener = self._start(
-                [sys.executable, "-m", "benchmarks.listener", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
+            with in_one_go():
+                self._listener = self._start(
+                    [sys.executable, "-m", "benchmarks.listener", *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
             self._answer()
         except BaseException:
             self.close()
@@ -196,8 +198,8 @@ class Running:
         config = self._scratch / f"{contender.name}.config"
         lines = [f"{key}={value}\n" for key, value in properties.items()]
         config.write_text("".join(lines), encoding="utf-8")
-        server = self._start([*contender.server, f"--Ice.Config={config}"])
-        self._server = server
+        with in_one_go():
+            self._server = server = self._start([*contender.server, f"--Ice.Config={config}"])
         end = time.monotonic() + PATIENCE
         while True:
             try:

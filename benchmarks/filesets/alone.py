@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from benchmarks.contenders import BenchmarkError
+from benchmarks.ending import in_one_go
 from benchmarks.progress import MARK
 
 _LAST = 40  # lines of what it says on stderr that an error has
@@ -59,21 +60,28 @@ def told_by(module: str, *words: str, limit: float, before: Sequence[str] = ()) 
 def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Whatever happens, it has ended afterwards."""
     environment = {k: v for k, v in os.environ.items() if k != "ICE_CONFIG"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    process = None
     try:
+        with in_one_go():
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            )
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_END_S)
-            process.kill()
-            process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        if process is not None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_S)
+        process.kill()
+        process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def _pass_on(stream: IO[str], last: deque[str]) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmarks.contenders import BenchmarkError
+from benchmarks.ending import in_one_go
 
 # So a command runs in a network of its own, as the same user, and may change that network.
 ALONE = ("unshare", "--user", "--map-current-user", "--keep-caps", "--net")
@@ -83,6 +84,9 @@ class Behind:
         for process in self._processes:
             process.kill()
             process.wait(_LIMIT)
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
         for device in {name for _, name in socket.if_nameindex()} & {"here", *DEVICES}:
             subprocess.run(["ip", "link", "delete", device], timeout=_LIMIT, check=False)
 
@@ -124,10 +128,11 @@ class Behind:
 
     def _start(self, *command: str) -> int:
         """Starts it in a network of its own.  Gives the process id."""
-        process = subprocess.Popen(
-            ["unshare", "--net", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self._processes.append(process)
+        with in_one_go():
+            process = subprocess.Popen(
+                ["unshare", "--net", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            self._processes.append(process)
         network = Path("/proc/self/ns/net").readlink()
         until = time.monotonic() + _LIMIT
         while Path(f"/proc/{process.pid}/ns/net").readlink() == network:

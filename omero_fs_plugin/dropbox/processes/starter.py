@@ -160,7 +160,10 @@ class _Own:
     def ended(self) -> int | None:
         if self._process.returncode is not None:
             return self._process.returncode
-        return exit_code(self.pid)
+        try:
+            return exit_code(self.pid)
+        except ChildProcessError:  # another thread has closed it since we asked
+            return self._process.wait()
 
     def wait(self, limit: float) -> int | None:
         until = time.monotonic() + limit

@@ -90,6 +90,23 @@ def test_it_is_ended_by_a_signal_with_its_group(begin: Callable[..., Process]) -
         assert said.read() == b""  # its child has ended, too
 
 
+def test_who_looks_while_another_thread_closes_it_is_told(
+    begin: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = begin("sh", "-c", "exit 7")
+    assert process.wait(LONG) == 7
+    code = module.exit_code
+
+    def closed_meanwhile(pid: int) -> int | None:
+        monkeypatch.setattr(module, "exit_code", code)
+        process.close()
+        return code(pid)
+
+    monkeypatch.setattr(module, "exit_code", closed_meanwhile)
+    assert process.ended() == 7
+    assert process.ended() == 7
+
+
 def test_it_has_a_group_of_its_own_in_the_session_of_its_client(alone: None) -> None:
     """Linux may give a session of its own as much as all of OMERO, whatever its nice value."""
     starter = ready()
