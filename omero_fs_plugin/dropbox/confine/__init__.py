@@ -166,17 +166,14 @@ def listing(root: str, directory: str) -> Iterator[int]:
 
     Raises OSError; with ELOOP or ENOTDIR if there is a link on the way to it.
     """
-    above = ROOTS.open(root)
+    found = ROOTS.open(root)
     try:
-        if not _are_one(root, directory):
-            for part in _parts(root, directory):
-                inner = os.open(part, _DIRECTORY, dir_fd=above)
-                os.close(above)
-                above = inner
-        found = os.open(".", _DIRECTORY, dir_fd=above)
-    finally:
-        os.close(above)
-    try:
+        # That of the root may be one that is kept, and where a listing has come to is kept with it.
+        parts = (".",) if _are_one(root, directory) else _parts(root, directory)
+        for part in parts:
+            inner = os.open(part, _DIRECTORY, dir_fd=found)
+            os.close(found)
+            found = inner
         yield found
     finally:
         os.close(found)

@@ -53,7 +53,7 @@ class Sameness(Rows):
                 paths = [path for path, _ in chunk]
                 if not "".join(paths).isascii():
                     paths = [path for path in paths if is_utf8(path)]
-                rows = set(statements.ended(connection, paths))
+                rows = statements.ended(connection, paths)
                 as_they_are = [
                     (path, stat.st_ino)
                     for path, stat in chunk

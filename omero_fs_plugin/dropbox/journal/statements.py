@@ -6,7 +6,7 @@ import has thirty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -291,12 +291,13 @@ _IS_OPEN = "fileset.state IN ({})".format(", ".join(f"'{state}'" for state in OP
 _FEW = 1_000  # open files that are read rather than looked for
 
 
-def ended(connection: Connection, paths: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def ended(connection: Connection, paths: Sequence[str]) -> set[tuple[Any, ...]]:
     """(path, inode, size, mtime_ns, ctime_ns) of the files with these paths, of what has ended."""
     if not paths:
-        return iter(())
+        return set()
     statement = _ENDED.format(marks=_marks(connection, len(paths)))
-    return map(tuple, connection.exec_driver_sql(statement, tuple(paths)).all())
+    with connection.exec_driver_sql(statement, tuple(paths)) as result:
+        return set(result.cursor.fetchall())  # as the driver gives them: its rows are tuples
 
 
 def opened(connection: Connection, inodes: Sequence[int]) -> set[int]:

@@ -7,7 +7,7 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePosixPath
 
 from omero_fs_plugin.dropbox.confine import DEEPEST, MOST_NAMES, TOO_DEEP, listing
@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.confine.trees import has_marker, store_around, tree
 from omero_fs_plugin.dropbox.disks.calls import Call, RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.stores import is_store_name, store_at
+from omero_fs_plugin.stores import MARKERS, is_store_name, store_at
 
 # What a share says of all that lies on it, when it cannot reach its server: see errno(3).
 _OF_THE_SHARE = frozenset(
@@ -34,6 +34,8 @@ _OF_THE_SHARE = frozenset(
 # A file as os.lstat gives it.  Nearly all are known, and need nothing that takes longer to make.
 Look = tuple[str, os.stat_result]
 AT_ONCE = 1_000  # files in one list
+_Entries = Iterator[os.DirEntry[str]]
+_FIRST = frozenset(first for name in MARKERS for first in (name[0], name[0].upper()))
 
 
 def of_the_share(error: OSError) -> bool:
@@ -177,11 +179,14 @@ def looks(
                 yield from _store(root, directory, unseen)
                 continue
             with listing(root, directory) as descriptor, os.scandir(descriptor) as entries:
-                if directory != root and has_marker(descriptor):
+                first, rest = _begun(entries)
+                may_be_store = directory != root and (rest is not None or _may_have_marker(first))
+                if may_be_store and has_marker(descriptor):
                     yield from _store(root, directory, unseen)
                     continue
+                every = iter(first) if rest is None else chain(first, rest)
                 yield from _entries(
-                    directory.rstrip("/"), entries, waiting, left, unseen, entered, answered
+                    directory.rstrip("/"), every, waiting, left, unseen, entered, answered
                 )
         except FileNotFoundError:
             continue
@@ -192,6 +197,33 @@ def looks(
             failed(error)
             if of_the_share(error):
                 return
+
+
+def _begun(entries: _Entries) -> tuple[list[os.DirEntry[str]], _Entries | None]:
+    """The first entries of a directory, AT_ONCE of them if there are so many, and the others.
+
+    None if there are no others.  An error in the middle is raised in the place of the next entry.
+    """
+    first: list[os.DirEntry[str]] = []
+    try:
+        for entry in islice(entries, AT_ONCE):
+            first.append(entry)  # an error loses none that came before it
+    except OSError as error:
+        return first, _raising(error)
+    return first, entries if len(first) == AT_ONCE else None
+
+
+def _raising(error: OSError) -> _Entries:
+    raise error
+    yield
+
+
+def _may_have_marker(names: list[os.DirEntry[str]]) -> bool:
+    """Whether one of them may be that of a marker, also where large and small letters are alike.
+
+    To look for each marker would take as long as four files.
+    """
+    return any(one.name[0] in _FIRST and one.name.lower() in MARKERS for one in names)
 
 
 def _store(root: str, directory: str, unseen: Callable[[str, str], None]) -> Iterator[Found]:
@@ -209,7 +241,7 @@ def _store(root: str, directory: str, unseen: Callable[[str, str], None]) -> Ite
 
 def _entries(
     directory: str,
-    entries: Iterator[os.DirEntry[str]],
+    entries: _Entries,
     waiting: list[str],
     left: Callable[[str, str], None],
     unseen: Callable[[str, str], None],
@@ -227,7 +259,7 @@ def _entries(
                 )
                 break
             name = entry.name
-            if name.startswith("."):
+            if name[0] == ".":
                 continue
             try:
                 if entry.is_file(follow_symlinks=False):
