@@ -179,7 +179,7 @@ def looks(
                 yield from _store(root, directory, unseen)
                 continue
             with listing(root, directory) as descriptor, os.scandir(descriptor) as entries:
-                first, rest = _begun(entries)
+                first, rest = _begun(iter(entries))
                 may_be_store = directory != root and (rest is not None or _may_have_marker(first))
                 if may_be_store and has_marker(descriptor):
                     yield from _store(root, directory, unseen)

@@ -15,6 +15,7 @@ from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.disks.calls import LOST_S, Calls, RootAway
 from omero_fs_plugin.dropbox.watching import rescan
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at, top, walk
+from omero_fs_plugin.stores import MARKERS
 from tests.clocks import Ahead
 
 
@@ -125,6 +126,63 @@ def test_a_listing_that_breaks_off_is_told_and_closed(
     assert found == ["a.tif", "b.tif"]
     assert told == {str(tree / "sub"): "cannot be listed: Stale file handle"}
     assert len(closed) == 3
+
+
+@pytest.mark.parametrize("at_once", [2, 1_000], ids=["in several lists", "in one"])
+@pytest.mark.parametrize("breaks", [False, True], ids=["", "breaks off"])
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_marker_is_found_wherever_it_is_listed(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, marker: str, breaks: bool, at_once: int
+) -> None:
+    """Here it is the last name, or comes only after a listing has broken off."""
+    real = os.scandir
+
+    class MarkerLast:
+        def __init__(self, directory: int) -> None:
+            self._entries = real(directory)
+
+        def __enter__(self) -> MarkerLast:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+        def __iter__(self) -> Iterator[os.DirEntry[str]]:
+            every = sorted(self._entries, key=lambda entry: entry.name == marker)
+            last = bool(every) and every[-1].name == marker
+            yield from every[:-1] if last and breaks else every
+            if last and breaks:
+                raise OSError(errno.ESTALE, "Stale file handle")
+
+    for number in range(5):
+        (tree / "sub" / f"{number}").touch()
+    (tree / "sub" / marker).touch()
+    monkeypatch.setattr(rescan, "AT_ONCE", at_once)
+    monkeypatch.setattr(os, "scandir", MarkerLast)
+    told: dict[str, str] = {}
+    found = [met.path for met in walk(str(tree), told.__setitem__)]
+    store = f"{tree}/sub/"
+    assert sorted(found) == [str(tree / "a.tif"), *([] if breaks else [store])]
+    assert list(told) == ([store] if breaks else []), "and none of its files alone"
+
+
+def test_a_directory_that_is_no_marker_makes_no_store(tree: Path) -> None:
+    (tree / "sub" / MARKERS[0]).mkdir()
+    assert str(tree / "sub" / "deep" / "b.tif") in {met.path for met in walk(str(tree))}
+
+
+def test_only_where_a_name_is_that_of_a_marker_is_it_looked_for(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large letter in it may be the same name on this disk."""
+    asked: list[object] = []
+    monkeypatch.setattr(rescan, "has_marker", lambda descriptor: bool(asked.append(descriptor)))
+    (tree / "sub" / "zarr.json.tif").touch()
+    list(walk(str(tree)))
+    assert not asked
+    (tree / "sub" / "ZARR.json").touch()
+    list(walk(str(tree)))
+    assert len(asked) == 1
 
 
 class Endless:
