@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from omero_fs_plugin.errors import FsError
 
+_AGAIN_S = 0.5  # between two looks for a connection that is to end
+
 
 @dataclass(frozen=True)
 class Outgoing:
@@ -48,14 +50,19 @@ def within(limit: float, sock: Callable[[], socket.socket | None]) -> Iterator[N
 
     Raises OverTime then, whatever was made of what it had said by then: half an answer is none.
     """
-    over = threading.Event()
+    over, done = threading.Event(), threading.Event()
 
     def end() -> None:
+        if done.is_set():
+            return
         over.set()
-        there = sock()
-        if there is not None:
-            with suppress(OSError):
-                there.shutdown(socket.SHUT_RDWR)
+        while True:
+            there = sock()
+            if there is not None:
+                with suppress(OSError):
+                    there.shutdown(socket.SHUT_RDWR)
+            if done.wait(_AGAIN_S):  # until then there may be a connection, or another for TLS
+                return
 
     timer = threading.Timer(limit, end)
     timer.name, timer.daemon = "letters limit", True
@@ -63,6 +70,7 @@ def within(limit: float, sock: Callable[[], socket.socket | None]) -> Iterator[N
     try:
         yield
     finally:
+        done.set()
         timer.cancel()
         timer.join()
         if over.is_set():

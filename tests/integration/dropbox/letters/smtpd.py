@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from omero_fs_plugin.dropbox.letters import outgoing
+
 LOGIN = (b"omero", b"the password")
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+_PATIENCE_S = 60.0
+_SOME = 10  # bytes of an answer that drips
 
 
 class Mailbox:
@@ -77,6 +76,7 @@ def serving(
         authenticator=_knows,
         auth_required=login,
         auth_require_tls=tls is None,
+        ready_timeout=60.0,  # s; a busy machine is no failure
     )
     controller.start()
     try:
@@ -90,6 +90,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.taken = 0
+        self._news = threading.Condition()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self._connections: list[socket.socket] = []
@@ -118,15 +119,24 @@ class Silent:
                 connection.sendall(b"354 go on\r\n")
                 for text in lines:
                     if text == b".\r\n":
-                        self.taken += 1
+                        with self._news:
+                            self.taken += 1
+                            self._news.notify_all()
                         break
                 lines.read()  # until the client gives up
+
+    def until_taken(self, number: int) -> None:
+        """Returns when it has read so many mails; who sent them may have given up before."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.taken >= number, _PATIENCE_S)
 
     def stop(self) -> None:
         """Ends it."""
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # its thread reads there
             connection.close()
         self._thread.join()
 
@@ -172,6 +182,7 @@ class Dripping:
     def __init__(self, quick: int = 0) -> None:
         """After `quick` lines of the client that are answered at once."""
         self._quick = quick
+        self.drips = threading.Event()  # it has said some bytes so
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self._stopping = threading.Event()
@@ -189,8 +200,12 @@ class Dripping:
             for line in itertools.islice(lines, max(self._quick - 1, 0)):
                 data = line.upper().startswith(b"DATA")
                 connection.sendall(b"354 go on\r\n" if data else b"250 OK\r\n")
-            while not self._stopping.wait(0.02):
+            for number in itertools.count(1):
+                if self._stopping.wait(0.02):
+                    return
                 connection.sendall(b"2")
+                if number == _SOME:
+                    self.drips.set()
 
     def stop(self) -> None:
         """Ends it."""
@@ -199,3 +214,15 @@ class Dripping:
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._thread.join()
+
+
+def over_when(event: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that a letter may take is over then, and no sooner, however slow the machine is."""
+
+    class Timer(threading.Timer):
+        def run(self) -> None:
+            if event.wait(_PATIENCE_S) and not self.finished.is_set():
+                self.function(*self.args, **self.kwargs)
+
+    own = SimpleNamespace(Event=threading.Event, Timer=Timer)
+    monkeypatch.setattr(outgoing, "threading", own)

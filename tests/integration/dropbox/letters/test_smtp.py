@@ -13,8 +13,9 @@ import trustme
 from omero_fs_plugin.config.settings import Mail
 from omero_fs_plugin.dropbox.letters import smtp
 from omero_fs_plugin.dropbox.letters.outgoing import InDoubt, NotSent, Outgoing
+from tests.ports import reserved
 
-from .smtpd import LOGIN, Dripping, Lying, Mailbox, free_port, serving
+from .smtpd import LOGIN, Dripping, Lying, Mailbox, over_when, serving
 
 OUT = Outgoing(
     name="letter.1",
@@ -41,7 +42,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def mail() -> Mail:
-    return Mail(host="127.0.0.1", port=free_port(), sender="omero@example.org", timeout=10)
+    return Mail(host="127.0.0.1", port=reserved(), sender="omero@example.org", timeout=10)
 
 
 def certified(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
@@ -130,24 +131,28 @@ def test_a_certificate_that_is_not_trusted(
 
 
 @pytest.mark.parametrize("quick", [0, 1, 3])
-def test_a_server_that_drips(mail: Mail, quick: int) -> None:
+def test_a_server_that_drips(mail: Mail, monkeypatch: pytest.MonkeyPatch, quick: int) -> None:
     """No answer of it is ever late, and yet the letter has a limit."""
     server = Dripping(quick)
+    over_when(server.drips, monkeypatch)
     try:
         with pytest.raises(NotSent, match="it takes longer than") as told:
-            smtp.send(replace(mail, port=server.port), OUT, limit=0.3)
+            smtp.send(replace(mail, port=server.port), OUT)
     finally:
         server.stop()
     assert told.value.all_wait
 
 
 @pytest.mark.parametrize("quick", [4, 5])  # after RCPT, and after DATA
-def test_a_server_that_drips_when_it_may_have_the_letter(mail: Mail, quick: int) -> None:
+def test_a_server_that_drips_when_it_may_have_the_letter(
+    mail: Mail, monkeypatch: pytest.MonkeyPatch, quick: int
+) -> None:
     """Half an answer does not count as one."""
     server = Dripping(quick)
+    over_when(server.drips, monkeypatch)
     try:
         with pytest.raises(InDoubt, match="it takes longer than"):
-            smtp.send(replace(mail, port=server.port), OUT, limit=0.3)
+            smtp.send(replace(mail, port=server.port), OUT)
     finally:
         server.stop()
 

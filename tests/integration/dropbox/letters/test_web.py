@@ -11,8 +11,9 @@ import pytest
 
 from omero_fs_plugin.dropbox.letters.outgoing import InDoubt, NotSent, Outgoing
 from omero_fs_plugin.dropbox.letters.ways import post
+from tests.ports import reserved
 
-from .smtpd import Dripping, Silent, free_port
+from .smtpd import Dripping, Silent, over_when
 
 OUT = Outgoing("omero-fs.1.2", (), "subject", "text", '{"person": "amy"}')
 
@@ -54,18 +55,19 @@ def test_what_it_answers_decides(hook: HTTPServer, status: int) -> None:
     assert json.loads(body) == {"person": "amy"}
 
 
-def test_nobody_there_is_no_doubt_and_no_answer_is() -> None:
+def test_nobody_there_is_no_doubt_and_no_answer_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotSent, match="Connection refused"):
-        post(f"http://127.0.0.1:{free_port()}/", OUT, limit=1)
+        post(f"http://127.0.0.1:{reserved()}/", OUT)
     dripping = Dripping()
     try:
-        with pytest.raises(InDoubt, match="it takes longer than"):
-            post(f"http://127.0.0.1:{dripping.port}/", OUT, limit=0.2)
+        with monkeypatch.context() as patched, pytest.raises(InDoubt, match="it takes longer than"):
+            over_when(dripping.drips, patched)
+            post(f"http://127.0.0.1:{dripping.port}/", OUT)
     finally:
         dripping.stop()
     silent = Silent()  # says what no web server says
     try:
         with pytest.raises(InDoubt):
-            post(f"http://127.0.0.1:{silent.port}/", OUT, limit=1)
+            post(f"http://127.0.0.1:{silent.port}/", OUT)
     finally:
         silent.stop()
