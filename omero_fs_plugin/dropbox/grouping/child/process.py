@@ -246,8 +246,12 @@ class _Waiting:
 
     @property
     def idles(self) -> bool:
-        """Whether the process itself has waited for half of the time, or more."""
-        return time.monotonic() - self._idle_since > min(self._idle, self.limit / 2)
+        """Whether the process itself has waited for half of the time, or more.
+
+        This thread may have been held up since its last look, and the process at work.
+        """
+        waits = time.monotonic() - self._idle_since > min(self._idle, self.limit / 2)
+        return waits and _cpu(self._pid) == self._cpu
 
     def is_over(self) -> bool:
         """Whether the answer has taken too long."""

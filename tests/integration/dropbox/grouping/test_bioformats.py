@@ -29,11 +29,12 @@ from omero_fs_plugin.dropbox.grouping.child.process import Child
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from tests import bioformats
+from tests.children import hurry
 
 PLANE = np.arange(256, dtype=np.uint8).reshape(16, 16)
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 HANGS = "hangs&sleepInitFile=600000.fake"  # Bio-Formats' own test format; ms
-LIMIT = 3  # s; long enough for all that does not hang, also on a busy machine
+LIMIT = 1  # s, for who hangs
 
 
 @pytest.fixture(scope="session")
@@ -323,13 +324,16 @@ def batch(to: Path) -> list[str]:
     return [str(to / "a.tif"), str(to / "z.tif")]
 
 
-def test_a_reader_that_hangs_is_cut_off(own: Callable[..., BioFormats], tmp_path: Path) -> None:
+def test_a_reader_that_hangs_is_cut_off(
+    own: Callable[..., BioFormats], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a FIFO that nobody handed over: the reader of another file goes for it."""
     asked = [*batch(tmp_path), str(tmp_path / "m.pattern")]
     (tmp_path / "m.pattern").write_text("t<0-1>.tif")
     for t in range(2):
         os.mkfifo(tmp_path / f"t{t}.tif")
-    grouper = own(time_limit=LIMIT)
+    hurry(monkeypatch, LIMIT, lambda _, request: request.get("path") == asked[-1])
+    grouper = own(time_limit=60)
     grouping = grouper.group(str(tmp_path), asked)
     assert told(tmp_path, grouping) == [["a.tif"], ["z.tif"]]
     assert grouping.unreadable == {
@@ -341,12 +345,15 @@ def test_a_reader_that_hangs_is_cut_off(own: Callable[..., BioFormats], tmp_path
     assert grouper.pid == worker
 
 
-def test_a_stopped_process_is_replaced(own: Callable[..., BioFormats], tmp_path: Path) -> None:
-    grouper = own(time_limit=LIMIT)
+def test_a_stopped_process_is_replaced(
+    own: Callable[..., BioFormats], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouper = own(time_limit=60)
     asked = batch(tmp_path)
     grouper.group(str(tmp_path), asked)
     stopped = grouper.pid
     assert stopped is not None
+    hurry(monkeypatch, LIMIT, lambda child, _: child.pid == stopped)
     os.kill(stopped, signal.SIGSTOP)
     grouping = grouper.group(str(tmp_path), asked)
     assert told(tmp_path, grouping) == [["a.tif"], ["z.tif"]] and not grouping.unreadable
@@ -362,6 +369,7 @@ def test_a_process_killed_in_a_call(
     left = {"b&sleepInitFile=1000.fake": 1, "c&sleepInitFile=1000.fake": 1, HANGS: 9}
     asked += [sleeper(tmp_path, name) for name in left]
     killed = []
+    timers = []
 
     def killing(
         self: Child, request: dict[str, object], limit: float, **more: Any
@@ -370,11 +378,16 @@ def test_a_process_killed_in_a_call(
         if left.get(name, 0) > 0:
             left[name] -= 1
             killed.append(self.pid)
-            threading.Timer(0.1, os.kill, (self.pid, signal.SIGKILL)).start()
+            if name != HANGS:  # so it gives no answer before it is killed, however late that is
+                os.kill(self.pid, signal.SIGSTOP)
+            timers.append(threading.Timer(0.1, os.kill, (self.pid, signal.SIGKILL)))
+            timers[-1].start()
         return ask(self, request, limit, **more)
 
     monkeypatch.setattr(Child, "ask", killing)
     grouping = own().group(str(tmp_path), asked)
+    for timer in timers:
+        timer.join()
     names = ["a.tif", "b&sleepInitFile=1000.fake", "c&sleepInitFile=1000.fake", "z.tif"]
     assert told(tmp_path, grouping) == [[name] for name in names]
     assert grouping.unreadable == {
