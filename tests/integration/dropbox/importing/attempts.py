@@ -46,7 +46,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(activity, name, 10**12)
 
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 def until(look: Callable[[], object]) -> None:

@@ -205,17 +205,13 @@ def test_what_another_dropbox_may_have_noted_is_deleted_by_nobody(
 def _gone(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before it is opened, and after that
         return True
     return state == "Z"
 
 
 def _until_gone(*pids: int) -> None:
-    for _ in range(200):
-        if all(map(_gone, pids)):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"still there: {[pid for pid in pids if not _gone(pid)]}")
+    until(lambda: all(map(_gone, pids)))
 
 
 @pytest.mark.parametrize("why", ["stopped", "too long"])
@@ -259,11 +255,7 @@ def test_one_that_takes_too_long_is_ended_and_what_omero_imports_is_not_touched(
     assert isinstance(outcome, StillRunning) and "took longer than 3600 s" in str(outcome)
     assert world.in_omero(Path(one.fileset.path)) == [()]
     gate.release()
-    for _ in range(400):
-        if world.in_omero(Path(one.fileset.path)) != [()]:
-            return
-        time.sleep(0.05)
-    pytest.fail("OMERO has not imported it")
+    until(lambda: world.in_omero(Path(one.fileset.path)) != [()])
 
 
 @pytest.mark.parametrize("ahead", [True, False], ids=["by the starter", "by itself"])
@@ -283,17 +275,16 @@ def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path, ahead:
         f"    words = [sys.executable, '-m', {java_child.__name__!r}]\n"
         "    start(Order(words, os.environ, '/', stdin=told.fileno(), stderr=2)).wait(1000)\n"
     )
-    dropbox = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
-    assert dropbox.stdin is not None
-    with dropbox.stdin:
-        json.dump(told, dropbox.stdin)
-    for _ in range(400):
-        if world.record.exists():
-            break
-        time.sleep(0.05)
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as dropbox:
+        try:
+            assert dropbox.stdin is not None
+            with dropbox.stdin:
+                json.dump(told, dropbox.stdin)
+            until(world.record.exists)
+        finally:
+            dropbox.kill()
     (record,) = recorded(world)
-    dropbox.kill()
-    dropbox.wait()
     _until_gone(record["pid"])
     if ahead:
         _until_gone(record["child"])

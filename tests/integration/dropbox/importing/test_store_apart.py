@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -360,22 +360,33 @@ def test_what_dropbox_answers_ends_it(apart: Apart, monkeypatch: pytest.MonkeyPa
     assert not any(apart.images_of(store))
 
 
-def test_when_dropbox_stops_it_is_given_back(apart: Apart) -> None:
+@pytest.mark.parametrize("hears", [True, False], ids=["its process hears of it", "too late"])
+def test_when_dropbox_stops_it_is_given_back(
+    apart: Apart, monkeypatch: pytest.MonkeyPatch, hears: bool
+) -> None:
+    """OMERO is not told to import, however long the word to stop takes."""
     store = _dropped(apart)
-    real = apart._meet
+    real, say = apart._meet, job._Talk.say
+    registered = apart.reader == PIXEL_BUFFER
+    imports = "IUpdate.saveAndReturnIds" if registered else "ImportProcess.verifyUpload"
 
     def stops(name: str, *, after: bool) -> None:
         real(name, after=after)
-        if name == "ask verified" and not after:
-            raise AssertionError("it was to stop before")
         apart.stopping.set()
 
-    apart._meet = stops  # type: ignore[method-assign]
-    assert apart.attempt() is State.QUEUED
-    apart._meet = real  # type: ignore[method-assign]
+    def says(talk: job._Talk, said: Mapping[str, Any]) -> None:
+        if hears or "stop" not in said:
+            say(talk, said)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apart, "_meet", stops)
+        patched.setattr(job._Talk, "say", says)
+        assert apart.attempt() is State.QUEUED
+    assert (imports, False) not in apart.met
+    assert apart.row_of(store).reason.startswith("stopped ")
     apart.stopping.clear()
     assert apart.attempt() is State.IMPORTED
-    assert apart.row_of(store).state is State.IMPORTED
+    assert (imports, False) in apart.met
 
 
 @pytest.mark.parametrize("apart", [OfSets], indirect=True)
@@ -443,6 +454,7 @@ def test_what_was_imported_is_removed_by_a_process_too(apart: Apart, changed: bo
 def test_killed_while_it_removes_it_goes_on_later(
     apart: Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before it has come to the first file."""
     store = _dropped(apart)
     apart.attempt()
     row, make = apart.row_of(store), job._process
@@ -453,6 +465,7 @@ def test_killed_while_it_removes_it_goes_on_later(
         return process
 
     with monkeypatch.context() as patched:
+        patched.setattr(job, "_BEGIN", "import time; time.sleep(600)")
         patched.setattr(job, "_process", killed)
         with pytest.raises(DiskAway, match="has ended in the middle"):
             store_importer.remove_store(row, row.sha1s, linked=False, stopping=lambda: False)

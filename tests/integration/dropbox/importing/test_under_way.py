@@ -35,7 +35,6 @@ from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerBusyErr
 from omero_fs_plugin.sandbox import moods
 from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE
 from omero_fs_plugin.sandbox.store import TABLES
-from tests.integration.blitz import Client
 
 from .attempts import (
     PATIENCE_S,
@@ -65,26 +64,25 @@ def killed_while_omero_imports(world: World, monkeypatch: pytest.MonkeyPatch, pa
 
 
 @contextmanager
-def impatient_to_verify(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The verification of an upload is given up at once, and no call before it."""
+def impatient(monkeypatch: pytest.MonkeyPatch, *, verify: bool) -> Iterator[None]:
+    """The begin of an import, or the verification of its upload, is given up at once.
+
+    Every other call has the usual patience.
+    """
     real = native.patience_ms
     with monkeypatch.context() as patch:
         patch.setattr(
-            native, "patience_ms", lambda size, files=0: 300 if size else real(size, files)
+            native,
+            "patience_ms",
+            lambda size, files=0: 300 if bool(size) is verify else real(size, files),
         )
         yield
 
 
-@contextmanager
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is called in here, to begin and to verify an import, is given up at once."""
-    real = Client.getManagedRepository
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            Client, "getManagedRepository", lambda self: real(self).ice_invocationTimeout(300)
-        )
-        patch.setattr(native, "patience_ms", lambda size, files=0: 300)
-        yield
+def logged(world: World) -> int:
+    """Bytes that OMERO's imports have written into their logs."""
+    logs = (world.sandbox.data_dir / "ManagedRepository").rglob("*.log")
+    return sum(path.stat().st_size for path in logs)
 
 
 @pytest.fixture
@@ -192,9 +190,10 @@ class TestAnImportThatLasts:
         killed_while_omero_imports(world, monkeypatch, path)
         assert gate.reached.wait(PATIENCE_S)
         assert world.attempt() is State.QUEUED
+        before = logged(world)
         no_patience(monkeypatch)
         monkeypatch.setattr(activity, "START_S", 0.001)
-        time.sleep(0.2)  # the log is written to meanwhile: that is what the test is about
+        until(lambda: logged(world) > before)  # that is what the test is about
         assert world.attempt() is State.QUEUED
         assert world.in_omero(path) == [()]
         gate.release()
@@ -377,8 +376,10 @@ class TestACallThatIsCarriedOutLate:
         path = world.drop("a.tif")
         world.queue(path)
         gate = world.sandbox.pace.hold("ManagedRepository.importFileset")
-        with impatient(monkeypatch), pytest.raises(ServerAwayError):
+        with impatient(monkeypatch, verify=False), pytest.raises(ServerAwayError):
             world.attempt()
+        # Given up here, it may still be on its way to there.
+        assert gate.reached.wait(PATIENCE_S)
         world.restart()
         world.sandbox.pace.let_pass()
         if beside == "before":
@@ -457,7 +458,7 @@ class TestACallThatIsCarriedOutLate:
         path = world.drop("a.tif")
         world.queue(path)
         gate = world.sandbox.pace.hold("ImportProcess.verifyUpload")
-        with impatient_to_verify(monkeypatch), pytest.raises(ServerAwayError):
+        with impatient(monkeypatch, verify=True), pytest.raises(ServerAwayError):
             world.attempt()
         assert gate.reached.wait(PATIENCE_S)
         world.restart()
