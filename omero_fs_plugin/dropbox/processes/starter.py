@@ -91,6 +91,11 @@ def start(order: Order) -> Process:
             return ready()
         return _NURSERY.ready(lambda: Starter(lambda theirs: _nursery(theirs, order.environment)))
 
+    return _started_by(kept, order)
+
+
+def _started_by(kept: Callable[[], Starter], order: Order) -> Process:
+    """By a starting process, or by the next one if nobody knew yet that it had ended."""
     try:
         return kept().start(order)
     except (BrokenPipeError, ConnectionResetError):
@@ -156,28 +161,35 @@ class _Own:
         except ValueError as error:  # a zero byte
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
         self.pid = self._process.pid
+        # Its number is its own only until it is reaped, so nobody reaps it while it is used.
+        self._lock = threading.RLock()
 
     def ended(self) -> int | None:
-        if self._process.returncode is not None:
-            return self._process.returncode
-        try:
-            return exit_code(self.pid)
-        except ChildProcessError:  # another thread has closed it since we asked
-            return self._process.wait()
+        with self._lock:
+            if self._process.returncode is not None:
+                return self._process.returncode
+            try:
+                return exit_code(self.pid)
+            except ChildProcessError:  # somebody has reaped it since we asked
+                return self._process.wait()
 
     def wait(self, limit: float) -> int | None:
-        until = time.monotonic() + limit
-        while (code := self.ended()) is None and time.monotonic() < until:
-            time.sleep(_LOOK_S)
+        until, over = time.monotonic() + limit, False
+        while (code := self.ended()) is None and not over:
+            over = time.monotonic() >= until  # what happened until then is looked at once more
+            if not over:
+                time.sleep(_LOOK_S)
         return code
 
     def send(self, number: int) -> None:
-        if self._process.returncode is None:
-            _send(self.pid, number)
+        with self._lock:
+            if self._process.returncode is None:
+                _send(self.pid, number)
 
     def close(self) -> None:
-        if self.ended() is not None:
-            self._process.wait()
+        with self._lock:
+            if self.ended() is not None:
+                self._process.wait()
 
 
 @dataclass(eq=False)
@@ -189,6 +201,8 @@ class _Started:
     code: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
+    # While a signal is sent nobody gives the number away.
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ended(self) -> int | None:
         return self.code
@@ -199,13 +213,16 @@ class _Started:
 
     def send(self, number: int) -> None:
         # It is no number of another process: until `close` it stays a zombie, if it has ended.
-        if not self.closed and not self.starter.gone:
-            _send(self.pid, number)
+        with self.lock:
+            if not self.closed and not self.starter.gone:
+                _send(self.pid, number)
 
     def close(self) -> None:
-        if not self.closed:
+        with self.lock:
+            if self.closed:
+                return
             self.closed = True
-            self.starter.done(self)
+        self.starter.done(self)
 
     def end(self, code: int) -> None:
         """It has ended."""
@@ -256,7 +273,7 @@ def _nursery(theirs: socket.socket, environment: Mapping[str, str]) -> _Running:
     It has the environment of its copies from the start: Python reads the locale then.
     """
     words = _words(theirs.fileno(), 0)
-    return _Nursery(ready().start(Order(words, environment, "/", stdout=2, stderr=2)))
+    return _Nursery(_started_by(ready, Order(words, environment, "/", stdout=2, stderr=2)))
 
 
 @dataclass(frozen=True)
@@ -300,6 +317,7 @@ class Starter:
             process = made.get(timeout=_ANSWER_S)
         except Empty:
             self.gone = True  # its thread ends it, as soon as it can
+            self._hang_up()  # ... also if it has just begun to listen
             raise OSError(errno.ETIMEDOUT, _NONE) from None
         if isinstance(process, OSError):
             self.gone = True
@@ -376,6 +394,11 @@ class Starter:
         """Ends it at once, and with it whoever waits for it."""
         self.gone = True
         self._process.kill()
+
+    def _hang_up(self) -> None:
+        """Ends the conversation, for whoever listens at either end."""
+        with self._sending, suppress(OSError):  # it is closed, or the other end is
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def _order(self, token: int, order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         held = os.memfd_create("order", os.MFD_CLOEXEC)

@@ -108,6 +108,7 @@ class _Watch:
     def end(self) -> Any:
         heard = time.monotonic()
         while True:
+            began = time.monotonic()
             said = self._talk.heard()
             if said is None:
                 raise Gone("the process that imports it has ended in the middle")
@@ -121,7 +122,8 @@ class _Watch:
             if self._call.lost:  # another thread may have taken over its work
                 raise RootAway(self._job.fileset.root, LOST_S)
             self._stop(now)
-            if now - heard > SILENT_S:
+            # Not `now`: while we had no processor it may have said something.
+            if began - heard > SILENT_S:
                 raise Gone(f"the process that imports it has not moved for {SILENT_S:.0f} s")
 
     def _take(self, said: Mapping[str, Any]) -> None:

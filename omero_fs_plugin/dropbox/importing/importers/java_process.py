@@ -124,13 +124,15 @@ def _short_of(private: str) -> str:
 
 def _wait(process: Process, limit: float, stopping: Callable[[], bool]) -> bool:
     """Whether it ended within `limit` (s).  Raises Stopped."""
-    until = time.monotonic() + limit
+    until, late = time.monotonic() + limit, False
     while process.ended() is None:
         if stopping():
             raise Stopped("stopped while the Java importer ran")
-        if time.monotonic() > until:
+        if late:
             return False
-        time.sleep(_LOOK_S)
+        late = time.monotonic() > until  # it may have ended in time: it is looked at once more
+        if not late:
+            time.sleep(_LOOK_S)
     return True
 
 

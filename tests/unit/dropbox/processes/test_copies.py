@@ -184,6 +184,31 @@ def test_it_ends_with_what_started_it_and_the_next_has_another(whose: str) -> No
     assert _nursery() is not first
 
 
+def test_it_is_started_though_what_starts_it_has_ended_and_nobody_knows_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its socket is closed between the choice and the order.  That of the copies is gone, too."""
+    told("report", copied_one=True)
+    former, until = _nursery(), time.monotonic() + LONG
+    os.kill(former.pid, signal.SIGKILL)
+    while not former.gone:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    chosen, real = ready(), Starter.start
+
+    def late(self: Starter, order: Order) -> Process:
+        if self is chosen:
+            os.kill(self.pid, signal.SIGKILL)
+            until = time.monotonic() + LONG
+            while self._connection.fileno() >= 0 and time.monotonic() < until:
+                time.sleep(0.01)
+        return real(self, order)
+
+    monkeypatch.setattr(Starter, "start", late)
+    assert told("report", copied_one=True)["at"] == "/"
+    assert ready() is not chosen
+
+
 def test_no_key_of_another_process_is_in_what_is_copied() -> None:
     told("report", copied_one=True)
     secret = "b1946ac92492d2347c6235b4d2611184"

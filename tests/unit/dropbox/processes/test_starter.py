@@ -107,6 +107,48 @@ def test_who_looks_while_another_thread_closes_it_is_told(
     assert process.ended() == 7
 
 
+def test_nobody_gives_the_number_away_while_a_signal_is_sent_to_it(
+    begin: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be another process' number by then."""
+    process = begin("sh", "-c", "exit 7")
+    assert process.wait(LONG) == 7
+    closing = threading.Thread(target=process.close)
+    there: list[bool] = []
+
+    def meanwhile(group: int, number: int) -> None:
+        closing.start()
+        until = time.monotonic() + 0.5  # a close that does not wait comes to its end in it
+        while Path(f"/proc/{group}").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        there.append(Path(f"/proc/{group}").exists())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_send", meanwhile)
+        process.send(signal.SIGTERM)
+    assert there == [True]
+    closing.join(LONG)
+    assert not closing.is_alive()
+    assert process.ended() == 7
+
+
+def test_one_that_has_ended_in_time_is_seen_though_the_look_came_late(
+    begin: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread was off the processor between the look and the clock."""
+    process = begin("sh", "-c", "exit 7")
+    assert process.wait(LONG) == 7
+    looked: list[int] = []
+    code = module.exit_code
+
+    def not_yet(pid: int) -> int | None:
+        looked.append(pid)
+        return code(pid) if len(looked) > 1 else None
+
+    monkeypatch.setattr(module, "exit_code", not_yet)
+    assert process.wait(0.0) == 7
+
+
 def test_it_has_a_group_of_its_own_in_the_session_of_its_client(alone: None) -> None:
     """Linux may give a session of its own as much as all of OMERO, whatever its nice value."""
     starter = ready()
@@ -236,8 +278,8 @@ def test_who_chose_it_just_before_it_ended_gets_another(
 def test_when_it_is_stopped_the_caller_is_told_and_another_takes_its_place(
     alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_ANSWER_S", 1)
     first = ready()
+    monkeypatch.setattr(module, "_ANSWER_S", 1)  # when it is there: its start may take longer
     os.kill(first.pid, signal.SIGSTOP)
     with pytest.raises(Unanswered):
         start(Order(["true"], os.environ, "/"))
@@ -430,6 +472,7 @@ def test_when_no_other_one_can_be_made_nobody_waits_for_all_who_try(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(module, "_child", begin)
+    monkeypatch.setattr(module, "_AGAIN_S", float("inf"))
     for _ in range(5):
         with pytest.raises(BlockingIOError):
             start(Order(["true"], os.environ, "/"))
@@ -439,3 +482,29 @@ def test_when_no_other_one_can_be_made_nobody_waits_for_all_who_try(
     monkeypatch.setattr(module._STARTER, "not_before", 0.0)
     assert start(Order(["true"], os.environ, "/")).wait(LONG) == 0
     ready().kill()
+
+
+def test_one_that_came_too_late_is_ended(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread had just begun to listen when nobody waited for it any more."""
+    made: list[subprocess.Popen[bytes]] = []
+    listens = threading.Event()
+    listen, child = Starter._listen, module._child
+
+    class Late(module.SimpleQueue):  # type: ignore[misc,name-defined]
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            assert listens.wait(LONG)
+            raise module.Empty
+
+    def listening(self: Starter) -> None:
+        listens.set()
+        listen(self)
+
+    def noted(theirs: socket.socket) -> subprocess.Popen[bytes]:
+        made.append(child(theirs))  # type: ignore[arg-type]
+        return made[0]
+
+    monkeypatch.setattr(module, "SimpleQueue", Late)
+    monkeypatch.setattr(Starter, "_listen", listening)
+    with pytest.raises(OSError, match="cannot be started"):
+        Starter(noted)
+    assert made[0].wait(LONG) == 0
