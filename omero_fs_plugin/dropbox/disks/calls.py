@@ -180,7 +180,7 @@ class Calls:
             late = {
                 call
                 for call in under_way
-                if call.since is not None and began - call.since >= LOST_S
+                if (since := call.since) is not None and began - since >= LOST_S
             }
             if not late or len(late) + len(self._lost.get(root, ())) > MOST_LOST:
                 return set()
@@ -235,7 +235,7 @@ class Calls:
                 call
                 for calls in (*self._under_way.values(), *self._lost.values())
                 for call in calls
-                if call.since is not None and now - call.since >= seconds
+                if (since := call.since) is not None and now - since >= seconds
             ]
         roots = {call.root for call in late if not call.lost}
         return roots, {call.thread: call.root for call in late}
@@ -261,7 +261,8 @@ class Calls:
 
 
 def _oldest(calls: Collection[Call]) -> float | None:
-    return min((call.since for call in calls if call.since is not None), default=None)
+    # Each is read once: its own thread changes it, and holds no lock.
+    return min((since for call in calls if (since := call.since) is not None), default=None)
 
 
 def _told(seconds: float, lost: int = 0) -> str:

@@ -146,11 +146,15 @@ class Lanes:
         return cast("T", answer.value)
 
     def give_up(self, threads: Collection[int]) -> None:
-        """The jobs that these threads are at never end: their lanes get other threads."""
+        """The jobs that these threads are at never end: their lanes get other threads.
+
+        One whose call has come back since it was given up is at another job by now, and keeps it.
+        """
         lost: list[_Job] = []
         with self._news:
+            away = self.calls.lost_threads().intersection(threads)
             for where, lane in list(self._lanes.items()):
-                if lane.thread not in threads or lane.at is None:
+                if lane.thread not in away or lane.at is None:
                     continue
                 lost.append(lane.at)
                 lane.thread, lane.at = 0, None
@@ -205,7 +209,14 @@ class Lanes:
                 try:
                     job.run()
                 except Exception as error:
-                    self._failed(lane.root, error)
+                    self._tell(lane.root, error)
+
+    def _tell(self, root: str, error: Exception) -> None:
+        """Whoever is told may fail too.  The lane goes on: else nobody would take its jobs."""
+        try:
+            self._failed(root, error)
+        except Exception:
+            log.exception("nobody could be told what went wrong in a job for %s: %s", root, error)
 
     def _next(self) -> _Lane | None:
         """A lane that needs a thread.  None: this thread is not needed any more."""

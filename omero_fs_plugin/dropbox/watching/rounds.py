@@ -158,11 +158,12 @@ class Round:
                 raise self._error
 
     def _leave(self, root: str, why: str) -> None:
-        self._all_late.ended(root, self._began[root])
         with self._news:
             self.away[root] = why
             self._under_way.pop(root, None)
             self._news.notify_all()
+        # Last: before that a round that ends may still count it among the late ones.
+        self._all_late.ended(root, self._began[root])
 
     def _look(self, root: str, look: Callable[[], int]) -> None:
         began = self._clock()

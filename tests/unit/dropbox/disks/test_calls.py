@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
+from omero_fs_plugin.dropbox.disks.calls import HUNG_S, LOST_S, Call, Calls, RootAway
 
 
 class Clock:
@@ -112,3 +112,35 @@ def test_what_is_raised_within_is_passed_on(calls: Calls, tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError), calls.at("/zak"):
         (tmp_path / "none").stat()
     assert calls.stat(str(tmp_path), f"{tmp_path}/none") is None
+
+
+class Restless(Call):
+    """One whose thread lets it rest between two looks of another thread at it."""
+
+    @property
+    def since(self) -> float | None:  # type: ignore[override]
+        value, self.seconds = self.seconds, None
+        return value
+
+    @since.setter
+    def since(self, value: float | None) -> None:
+        self.seconds = value
+
+
+@pytest.mark.parametrize("look", ["answers", "away", "waited_for", "give_up"])
+def test_one_that_comes_to_rest_while_it_is_looked_at_hurts_nobody(
+    calls: Calls, clock: Clock, look: str
+) -> None:
+    both = [Restless(calls, "/zak") for _ in range(2)]
+    calls._under_way["/zak"] = set(both)
+    for one in both:
+        one.since = clock.now
+    clock.now += LOST_S
+    asked = {
+        "answers": lambda: calls.answers("/zak"),
+        "away": lambda: calls.away(),
+        "waited_for": lambda: calls.waited_for(1.0)[0],
+        "give_up": lambda: calls.give_up("/zak", clock.now),
+    }
+    found = {"answers": False, "away": {"/zak": LOST_S}, "waited_for": {"/zak"}, "give_up": {0}}
+    assert asked[look]() == found[look]

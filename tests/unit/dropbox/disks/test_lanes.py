@@ -207,7 +207,7 @@ def test_threads_with_nothing_to_do_end_but_for_a_few(lanes: Lanes) -> None:
     assert ours() >= 50
     for one in held:
         one.let_go()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while ours() > 5:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -387,3 +387,44 @@ def test_a_trial_that_hangs_is_one_of_a_few(lanes: Lanes, clock: Ahead) -> None:
     assert len(begun) == 5
     go.set()
     held.let_go()
+
+
+def test_one_whose_call_comes_back_just_before_its_lane_is_given_up_goes_on(
+    lanes: Lanes, clock: Ahead
+) -> None:
+    """Its thread is at the next job by then: that one is not lost, and has no second thread."""
+    held = Held(lanes, "/zak")
+    begun, go, lost = threading.Event(), threading.Event(), threading.Event()
+    at_work: list[str] = []
+
+    def second() -> None:
+        at_work.append("second begins")
+        begun.set()
+        assert go.wait(10)
+        at_work.append("second ends")
+
+    lanes.do("/zak", second, lost=lost.set)
+    lanes.do("/zak", lambda: at_work.append("third"))
+    clock.ahead += LOST_S
+    threads = lanes.calls.give_up("/zak", clock())
+    assert threads
+    held.let_go()
+    assert begun.wait(10)
+    lanes.give_up(threads)
+    assert not lost.is_set()
+    go.set()
+    then(lanes, "/zak", lambda: None)
+    assert at_work == ["second begins", "second ends", "third"]
+
+
+def test_a_lane_goes_on_although_nobody_could_be_told_of_an_error(clock: Ahead) -> None:
+    def full(root: str, error: Exception) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    lanes = Lanes(full, calls=Calls(clock))
+    lanes.do("/zak", fail)
+    assert then(lanes, "/zak", lambda: 1) == 1
+    assert lanes.stop(time.monotonic() + 10)

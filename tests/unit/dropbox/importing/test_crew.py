@@ -145,13 +145,12 @@ def test_there_are_never_more_than_may_be(
     monkeypatch.setattr(crew_module, "_MOST", 5)
     imports = make(*(f"u{n}" for n in range(9)))
     imports.until_at_work("u0", "u1")
-    for _ in range(5):
+    for number in (4, 5, 5):
         clock.ahead += HUNG_S
         imports.crew.relieve()
-        time.sleep(0.01)
-    until(lambda: len(imports.at_work) == 5)
+        until(lambda number=number: len(imports.at_work) == number)  # type: ignore[misc]
     imports.crew.relieve()
-    time.sleep(0.05)
+    assert len(imports.crew._threads) == 5
     assert len(imports.at_work) == 5
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +13,13 @@ import pytest
 from omero_fs_plugin.accounts import NoAnswer
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.confine.roots import Roots
-from omero_fs_plugin.dropbox.disks import calls, lanes
+from omero_fs_plugin.dropbox.disks import calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.service import new_users
 from omero_fs_plugin.dropbox.service.new_users import NewUsers
 from omero_fs_plugin.dropbox.userdirs import directories as userdirs
 from omero_fs_plugin.errors import ServerAwayError
+from tests.clocks import Ahead
 
 
 class Omero:
@@ -159,13 +159,13 @@ def test_an_account_that_the_name_service_does_not_tell_of_holds_up_nobody(
     site: Site, top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LDAP hangs for amy alone: zak's directory is made, and the disk does not count as away."""
-    monkeypatch.setattr(calls, "HUNG_S", 0.1)
-    monkeypatch.setattr(lanes, "_LOOK_S", 0.02)
+    clock = Ahead()
+    monkeypatch.setattr(calls.CALLS, "clock", clock)
     away: list[object] = []
 
     def account(name: str) -> None:
         if name == "amy":
-            time.sleep(0.4)
+            clock.ahead += 10 * calls.HUNG_S
             away.append(calls.CALLS.away())
             raise NoAnswer(name)
 

@@ -28,8 +28,8 @@ def lanes(clock: Ahead) -> Iterator[Lanes]:
 
 
 @pytest.fixture
-def looked(lanes: Lanes) -> Round:
-    return Round(lanes, threading.Event())
+def looked(lanes: Lanes, clock: Ahead) -> Round:
+    return Round(lanes, threading.Event(), late=Late(clock))
 
 
 def raising(error: Exception) -> Callable[[], int]:
@@ -290,3 +290,28 @@ def test_a_late_one_whose_disk_stops_answering_is_away_and_not_late(
     assert gone.wait(20)
     assert lanes.stop(time.monotonic() + 20)
     assert (slow.caught_up, slow.late.told()) == ([], {})
+
+
+def test_one_that_is_refused_just_as_its_round_ends_is_away_and_not_late(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would count as late for ever, and no round would look at it any more."""
+    looked, leaves, waited = slow.round(), threading.Event(), threading.Event()
+    ended = slow.late.ended
+
+    def ended_first(root: str, since: float | None) -> bool:
+        again = ended(root, since)
+        leaves.set()
+        assert waited.wait(20)  # meanwhile the round comes to its end
+        return again
+
+    monkeypatch.setattr(slow.late, "ended", ended_first)
+    slow.begin(looked, "/zak", RootAway("/zak", 5.0))
+    slow.clock.ahead += LONGEST_S
+    slow.go.set()
+    assert leaves.wait(20)
+    looked.wait()
+    waited.set()
+    assert slow.lanes.stop(time.monotonic() + 20)
+    assert looked.away.keys() == {"/zak"}
+    assert slow.late.told() == {}
