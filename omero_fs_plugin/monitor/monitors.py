@@ -85,6 +85,8 @@ class Monitor:
                 return
             self._collect()
             watcher = self._watch(resumed=False)
+            if self._destroyed:  # by a `stop` that came before there was a watcher to be told
+                watcher.request_stop()
             watcher.await_ready()
             if watcher.error is not None:
                 self._collect()
@@ -124,10 +126,11 @@ class Monitor:
         caller decides what the record keeps.  Otherwise the record keeps that it is stopped.
         `patience`: how long a disk may take that does not answer, in s.
         """
+        if for_good:
+            self._destroyed = True
         self.request_stop()  # this also ends a `start` under way
         with self._lifecycle:
             was_started = self.started
-            self._destroyed = self._destroyed or for_good
             self._collect(patience)
             if self._record is not None and not for_good:
                 self._record.stopped(self.identifier)
@@ -219,6 +222,7 @@ class Monitors:
         self._monitors: dict[str, Monitor] = {}
         self._guests = guests.of_monitors()
         self._ending: list[threading.Thread] = []  # these destroy monitors that were given up
+        self._ending_lock = threading.Lock()
 
     def create(self, request: Request, client: Client) -> str:
         """A new monitor, stopped; its id.  Raises MonitorError if a guest asks for too much."""
@@ -320,8 +324,9 @@ class Monitors:
             self._ending.remove(thread)
 
         thread = threading.Thread(target=destroy, name=f"give-up-{identifier[:8]}")
-        self._ending.append(thread)
-        thread.start()
+        with self._ending_lock:  # nobody waits for the end of one that has not begun
+            self._ending.append(thread)
+            thread.start()
 
     def get(self, identifier: str) -> Monitor:
         """Raises MonitorError for an unknown id."""
@@ -357,7 +362,9 @@ class Monitors:
         for monitor in monitors:
             # However many disks do not answer, all are waited for together.
             monitor.stop(for_good=True, patience=max(0.0, end - time.monotonic()))
-        for thread in list(self._ending):
+        with self._ending_lock:
+            ending = list(self._ending)
+        for thread in ending:
             thread.join()
 
     def check_pulse(self, now: float) -> None:

@@ -141,8 +141,9 @@ class Watcher:
 
         `orderly`: because the server ends, not because the client asks for it.
         """
-        self._orderly = self._orderly or orderly
-        self._stop = True
+        if orderly:
+            self._orderly = True
+        self._stop = True  # never False again: no thread loses what another has asked for
         self._wake()
 
     def await_ready(self) -> None:
@@ -165,6 +166,7 @@ class Watcher:
         log.warning("monitor %s: %s does not answer", self._identifier, shown(path))
         tell = Notice.UNREACHABLE.tell(path, _HANGS_TEXT)
         self._client.notify(self._identifier, [tell], _not_awaited)
+        self._wake()  # the disk may have answered just now: else nobody would say so for long
 
     @property
     def hanging(self) -> bool:
@@ -411,12 +413,13 @@ class Watcher:
     def _hear(self, now: float) -> None:
         """Takes the client's answers."""
         answer = self._telling.hear(now)
-        self._stop = self._stop or self._telling.given_up
+        if self._telling.given_up:
+            self._stop = True
         if self._gap and answer is Answer.ARRIVED:
             self._gap = False
             self._open_at = now
-        elif self._terms.any:
-            self._stop = self._stop or self._terms.ends(answer)
+        elif self._terms.any and self._terms.ends(answer):
+            self._stop = True
 
     def _notice(self, notice: Notice, sentence: str) -> None:
         self.outbox.put(notice.tell(self._request.path, sentence), self._now)

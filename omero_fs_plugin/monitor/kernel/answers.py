@@ -67,13 +67,16 @@ class Place:
         The error names `what`.  `act` runs in another thread, and may still run after the error.
         """
         job = self._begin(act, what)
-        beats = 0
-        while not job.done.wait(self._patience):
+        beats, seen, left = 0, job.began, self._patience
+        while not job.done.wait(left):
             with self._lock:
-                if job.beats == beats and not job.done.is_set():
+                now = time.monotonic()
+                if job.beats != beats or not job.has_begun:
+                    beats, seen = job.beats, now
+                left = max(seen, job.began) + self._patience - now
+                if left <= 0 and not job.done.is_set():
                     self._give_up(job)
                     raise Unanswered(what)
-            beats = job.beats
         if job.error is not None:
             raise job.error
         result: T = job.result
@@ -159,10 +162,10 @@ class Long(Generic[T]):
                 return False
             if job.done.is_set():
                 return True
-            if job.beats != self._beats:
+            if job.beats != self._beats or not job.has_begun:
                 self._beats, self._seen = job.beats, now
-            elif now - self._seen > place._patience:
-                job.began = self._seen  # since when it does not answer
+            elif now - max(self._seen, job.began) > place._patience:
+                job.began = max(self._seen, job.began)  # since when it does not answer
                 place._give_up(job)
                 return False
         return True
@@ -186,6 +189,8 @@ class _Job:
         self.act = act
         self.ended = ended
         self.began = time.monotonic()
+        # Its thread has had the processor.  Before that no file system was asked.
+        self.has_begun = False
         self.done = threading.Event()
         self.beats = 0
         self.given_up = False
@@ -216,6 +221,8 @@ class _Worker:
                 if self._place._leave(self):
                     return
                 continue
+            job.began = time.monotonic()
+            job.has_begun = True
             try:
                 job.result = job.act(job.beat)
             except BaseException as error:  # whatever it is, the caller gets it

@@ -73,3 +73,51 @@ def test_a_file_is_noted_when_all_is_read_that_may_have_happened_to_it(
     monkeypatch.setattr(module.time, "monotonic", lambda: 200.0)
     watcher._turn()
     assert noted == [b"a"] * certain
+
+
+def test_a_stop_while_an_answer_is_looked_at_is_not_lost(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread asks for it between the look and what follows from it."""
+
+    def ends(answer: object) -> bool:
+        watcher.request_stop()
+        return False
+
+    monkeypatch.setattr(watcher._terms, "any", True, raising=False)
+    monkeypatch.setattr(watcher._terms, "ends", ends)
+    watcher._hear(100.0)
+    assert watcher._stop
+
+
+def test_a_disk_that_answers_just_as_it_is_told_to_hang_is_told_to_answer(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody would say so until something happens there."""
+
+    class Now(float):
+        """The thread of the monitor makes a turn while it is compared with the begin."""
+
+        def __sub__(self, since: float) -> float:
+            watcher._busy_since = None
+            return float(self) - since
+
+    watcher._busy_since = 100.0
+    watcher.check_pulse(Now(100.0 + module.HANGS))
+    assert watcher.hanging
+    woken: list[bool] = []
+    monkeypatch.setattr(watcher._telling, "send", lambda now: None)
+    monkeypatch.setattr(watcher.tracker, "confirm", lambda now: None)
+    wait = watcher._waits.wakener.wait
+
+    def waits(seconds: float | None, source: object) -> bool:
+        found = wait(0.0, None)  # a wait without end, if nobody has woken it
+        woken.append(watcher._waits.wakener.woken)
+        return found
+
+    monkeypatch.setattr(watcher._waits.wakener, "wait", waits)
+    watcher._waits.wait(None, math.inf)
+    assert woken == [True]
+    watcher._turn()
+    assert not watcher.hanging
+    assert [tell.path.partition(b":")[0] for tell in watcher.outbox.waiting()] == [b"reachable"]

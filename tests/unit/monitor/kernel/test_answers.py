@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from omero_fs_plugin.monitor.kernel import answers
 from omero_fs_plugin.monitor.kernel.answers import Place, place_of
 from omero_fs_plugin.monitor.kernel.entries import Unanswered
 
@@ -85,55 +87,126 @@ def test_who_asks_to_be_woken_when_it_is_back_already_is_woken(back: threading.E
     assert back.is_set()
 
 
+class Clock:
+    """Passes when the test says so; whoever waits waits for the machine's all the same."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(answers, "time", clock)
+    return clock
+
+
 def test_two_that_hang_must_both_come_back(back: threading.Event) -> None:
-    place = Place(0.2)
+    place = Place(AT_ONCE)
     calls = [Hung(), Hung()]
-    refused: list[Unanswered] = []
-
-    def ask(call: Hung) -> None:
-        try:
-            place.call(call)
-        except Unanswered as error:
-            refused.append(error)
-
-    threads = [threading.Thread(target=ask, args=[call]) for call in calls]
-    for thread in threads:
-        thread.start()
+    hanging = [place.begin(call, b"", lambda: None) for call in calls]
     for call in calls:
         assert call.begun.wait(PATIENCE)
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert len(refused) == 2
+    until = time.monotonic() + PATIENCE
+    while sum(one.lives() for one in hanging):  # each is asked
+        assert time.monotonic() < until
+        time.sleep(AT_ONCE)
     place.when_back(back.set)
     calls[0].answer.set()
+    assert hanging[0].wait(PATIENCE)
     assert place.late_since is not None and not back.is_set()
     calls[1].answer.set()
     assert back.wait(PATIENCE)
 
 
-def test_a_long_call_that_shows_life_is_waited_for() -> None:
+def test_a_long_call_that_shows_life_is_waited_for(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It takes longer than anybody would wait for one that shows none."""
-    waited = threading.Event()
+    looks, beaten = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Done(threading.Event):
+        """Between two looks at it there is a beat, however long the thread of that takes."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            clock.now += 1.0
+            looks.release()
+            assert beaten.acquire(timeout=PATIENCE)
+            return self.is_set()
+
+    job = answers._Job
+
+    def watched(*arguments: Any) -> Any:
+        made = job(*arguments)
+        made.done = Done()
+        return made
 
     def listing(beat: Any) -> int:
         for _ in range(40):
+            assert looks.acquire(timeout=PATIENCE)
             beat()
-            waited.wait(0.01)  # never set: the time passes
+            beaten.release()
         return 40
 
-    assert Place(0.2).call(listing) == 40
+    monkeypatch.setattr(answers, "_Job", watched)
+    ended = Place._ended
+
+    def told(self: Place, worker: Any, job: Any) -> None:
+        ended(self, worker, job)
+        beaten.release()
+
+    monkeypatch.setattr(Place, "_ended", told)
+    assert Place(AT_ONCE).call(listing) == 40
 
 
-def test_a_share_that_answers_late_is_given_more_time(hung: Hung, back: threading.Event) -> None:
+def test_a_share_that_answers_late_is_given_more_time(
+    hung: Hung, back: threading.Event, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LONGEST", PATIENCE)
     place = Place(AT_ONCE)
-    with pytest.raises(Unanswered):
-        place.call(hung)
+    began = place.begin(hung, b"", lambda: None)
+    assert hung.begun.wait(PATIENCE)
+    clock.now += PATIENCE
+    assert not began.lives()
     place.when_back(back.set)
-    waited = threading.Event()
-    waited.wait(0.1)
     hung.answer.set()
     assert back.wait(PATIENCE)
-    assert place.call(lambda beat: waited.wait(0.1)) is False  # once again as late, and in time
+    late = threading.Event()
+    assert place.call(lambda beat: late.wait(5 * AT_ONCE)) is False  # once again as late, in time
+
+
+def test_one_whose_thread_has_no_processor_yet_is_no_share_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No file system was asked so far."""
+    looked = threading.Semaphore(0)
+    run = answers._Worker._run
+
+    def late(self: Any) -> None:
+        for _ in range(3):  # it is waited for in vain so often
+            assert looked.acquire(timeout=PATIENCE)
+        run(self)
+
+    class Done(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            done = super().wait(timeout)
+            looked.release()
+            return done
+
+    job = answers._Job
+
+    def watched(*arguments: Any) -> Any:
+        made = job(*arguments)
+        made.done = Done()
+        return made
+
+    monkeypatch.setattr(answers._Worker, "_run", late)
+    monkeypatch.setattr(answers, "_Job", watched)
+    place = Place(AT_ONCE)
+    assert place.call(lambda beat: "asked") == "asked"
 
 
 def test_a_place_is_one_for_all_who_have_it() -> None:
