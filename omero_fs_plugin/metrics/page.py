@@ -68,8 +68,9 @@ class Page:
                 continue
             self.trouble = ""
             with self._lock:
-                self._server = server
                 ended = self._stopping.is_set()
+                if not ended:  # else `stop` would wait for the end of what never serves
+                    self._server = server
             with server:
                 self.port = server.server_address[1]
                 log.info("metrics: http://%s:%d/metrics", host, self.port)

@@ -74,6 +74,14 @@ class LeaseKeeper:
                 log.warning("releasing the lease: %s", error)
 
     def _keep(self) -> None:
+        try:
+            self._keep_on()
+        except Exception:
+            # As where no thread can be started.  Nobody would renew it, and nothing would begin.
+            log.exception("lease")
+            self._lost("it cannot be kept")
+
+    def _keep_on(self) -> None:
         waited_for = ""
         while True:
             mine = self.ask()

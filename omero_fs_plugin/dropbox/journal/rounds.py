@@ -92,6 +92,7 @@ class Rounds:
         self._others = Others(me, expires=expires)
         self._held: Held | None = None
         self._held_at = 0.0  # when (s) we last counted on
+        self._begun = False  # `joined` has come to its end
         self._stopping = threading.Event()
         self.trouble = ""  # why the journal could not be asked the last time; empty: it could
         self.others: int | None = None  # nodes at work beside us, at the last look; None: not yet
@@ -157,13 +158,15 @@ class Rounds:
         if self._held is None:
             self._held = self._journal.join(str(self._me), self._told())
             self._held_at = now
-            self._joined(self._held)
         elif self._journal.renew(self._held, self._told()):
             self._held_at = now
         else:
             self._held = None
             self._lost("its claims were given to others, because it stood still for too long")
             return False
+        if not self._begun:  # the journal may have been away just then
+            self._joined(self._held)
+            self._begun = True
         return True
 
     def _end(self, node: Node) -> None:

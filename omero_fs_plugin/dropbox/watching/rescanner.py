@@ -171,10 +171,10 @@ class Rescanner:
             if self._stopping.is_set():
                 return
             if not asked and time.monotonic() < next_whole:
-                self._look_at_unseen()
-                if time.monotonic() >= next_unknown:
+                unknown = time.monotonic() >= next_unknown
+                if unknown:
                     next_unknown = time.monotonic() + _UNKNOWN_S
-                    self._look_up_unknown()
+                self._look_between(unknown=unknown)
                 continue
             self._asked.clear()
             try:
@@ -190,6 +190,17 @@ class Rescanner:
             # Jittered, so that many servers on one share do not look together.
             jitter = random.uniform(0.9, 1.1)
             next_whole = time.monotonic() + (self._interval() or math.inf) * jitter
+
+    def _look_between(self, *, unknown: bool) -> None:
+        """Between two rescans.  Raises nothing: there would be no rescan any more."""
+        try:
+            self._look_at_unseen()
+            if unknown:
+                self._look_up_unknown()
+        except FsError as error:
+            log.warning("between two rescans: %s", error)
+        except Exception:
+            log.exception("between two rescans")
 
     def _look_up_unknown(self) -> None:
         for beside in self.besides:

@@ -13,6 +13,7 @@ from omero.grid import monitors
 
 import omero
 from omero_fs_plugin.config.settings import EVERYONE, Rule, levels
+from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.stores import MARKERS, not_entered
 from omero_fs_plugin.unanswered import why_unanswered
 
@@ -140,12 +141,23 @@ class Subscription:
         if self._thread.is_alive():
             return _LEFT
         if not self.monitor:
-            return None
+            return self._begun_or_lost()
         try:
             server = self._server().ice_invocationTimeout(_DESTROY_MS)
             return server, server.begin_destroyMonitor(self.monitor)
         except (Ice.Exception, omero.ServerError) as error:
             log.debug("destroying the monitor: %s", type(error).__name__)
+            return _LEFT
+
+    def _begun_or_lost(self) -> Any:
+        """What `stopped` takes, where there is no monitor that is known to watch.
+
+        FSServer may have one all the same: it made it and could not start it, or does not answer.
+        """
+        try:
+            return _LEFT if self._noted() else None
+        except FsError as error:
+            log.debug("whether a monitor is left: %s", error)
             return _LEFT
 
     def stopped(self, asked: Any) -> bool:

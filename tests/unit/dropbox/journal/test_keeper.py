@@ -156,3 +156,18 @@ def test_a_defect_is_not_the_end_of_the_thread_alone() -> None:
     lease.answers = [TypeError("a defect")]
     assert keeper.ask() is None
     assert told == ["it cannot be kept"]
+
+
+def test_if_nothing_can_begin_it_is_lost() -> None:
+    """Else it would run out while this process waits for nothing."""
+    lease, told = FakeLease(), list[str]()
+
+    def gained() -> None:
+        raise RuntimeError("can't start new thread")
+
+    keeper = LeaseKeeper(cast(Lease, lease), gained=gained, lost=told.append)
+    lease.answers = [True]
+    keeper.start()
+    keeper._thread.join(20)
+    assert not keeper._thread.is_alive()
+    assert told == ["it cannot be kept"]

@@ -6,11 +6,13 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from omero.grid import monitors
 
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.watching.subscription import Subscription
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
+from omero_fs_plugin.errors import JournalError
 
 
 class FSServer:
@@ -150,3 +152,29 @@ def test_without_a_monitor_it_is_tried_again_after_two_seconds() -> None:
     one.monitor = ""
     one._pause()
     assert passing.waited == [2.0]
+
+
+@pytest.mark.parametrize("noted", ["m1", "", JournalError("away")], ids=["noted", "none", "away"])
+def test_a_monitor_that_was_made_and_does_not_watch_is_not_forgotten(
+    noted: str | Exception,
+) -> None:
+    """FSServer made it and could not start it, and then its rule goes."""
+
+    def of_the_journal() -> str:
+        if isinstance(noted, Exception):
+            raise noted
+        return noted
+
+    rule: Any = SimpleNamespace(user="amy", watch_dir="/a", node="")
+    one = Subscription(
+        FSServer,
+        rule,
+        None,
+        platform_check=True,
+        connected=lambda *_: None,
+        note=lambda monitor: None,
+        noted=of_the_journal,
+    )
+    one.ask_to_stop()
+    one.start()
+    assert one.stop() is (noted == "")
