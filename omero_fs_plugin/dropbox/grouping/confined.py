@@ -85,7 +85,8 @@ class Confined:
     @property
     def pid(self) -> int | None:
         """The process id.  None while there is no process."""
-        return None if self._kept.child is None else self._kept.child.pid
+        child = self._kept.child  # read once: another thread may let it rest
+        return None if child is None else child.pid
 
     def ready(self) -> None:
         """Starts the process if it does not run.  Raises ConfinedError."""

@@ -87,7 +87,8 @@ class Blame:
     def given_up(self, fileset: int) -> None:
         """It is not finished any more."""
         with self._lock:
-            del self._odd_ends[fileset], self._suspects[fileset]
+            del self._odd_ends[fileset]
+            self._suspects.pop(fileset, None)  # its import may just have acquitted it
 
     def was_imported(self) -> None:
         """Any fileset was imported: OMERO takes imports."""

@@ -61,8 +61,7 @@ def move_out(
         with CALLS.at(root):
             return _move_out(root, met, to, End(vault, above), sha1, sure)
     finally:
-        with CALLS.at(vault):
-            os.close(above)
+        _close(above, vault)
 
 
 def _move_out(root: str, met: Found, to: Path, vault: End, sha1: str, sure: Sure) -> bool:
@@ -129,8 +128,7 @@ def move_back(source: Path, root: str, to: str, vault: str = "", sure: Sure = _o
         with CALLS.at(root):
             moved = _move_back(source.name, at, root, to, vault)
     finally:
-        with CALLS.at(vault):
-            os.close(at)
+        _close(at, vault)
     if not moved:
         remove_source(source, vault)
 
@@ -204,6 +202,21 @@ def _move_store_back(source: Path, vault: str, root: str, to: str, sure: Sure) -
                 os.close(at)
         finally:
             os.close(directory)
+
+
+def _close(descriptor: int, vault: str) -> None:
+    """Closes what is open on the disk of `vault`, also if that does not answer.
+
+    Else it would be open to the end of DropBox, and nobody could unmount that disk.
+    """
+    try:
+        with CALLS.at(vault):
+            os.close(descriptor)
+            descriptor = -1
+    except RootAway:
+        if descriptor < 0:
+            raise
+        os.close(descriptor)
 
 
 def _is(name: str, directory: int, stat: FileStat) -> bool:
@@ -301,8 +314,7 @@ def _copy_back(source: str, at: int, name: str, directory: int, root: str, vault
             target = os.open(part, NEW, 0o644, dir_fd=directory)
             copy(content, target, found, of=vault, to=root)
         finally:
-            with CALLS.at(vault):
-                os.close(content)
+            _close(content, vault)
         try:
             os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
         except OSError as error:

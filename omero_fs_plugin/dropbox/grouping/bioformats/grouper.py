@@ -89,7 +89,8 @@ class BioFormats:
     @property
     def pid(self) -> int | None:
         """The id of the worker process; None while there is none."""
-        return None if self._kept.child is None else self._kept.child.pid
+        child = self._kept.child  # read once: another thread may let it rest
+        return None if child is None else child.pid
 
     def version(self) -> str:
         """The version of Bio-Formats.  Raises BioFormatsError.  All that is needed runs then."""

@@ -166,7 +166,8 @@ class Child:
             self._connection.setblocking(False)
             while (answer := decode(self._received)) is None:
                 ready = self._selector.select(min(_LOOK_S, limit))
-                if not ready and (waiting.is_over() or given_up()):
+                # What it prints is no answer: one that prints without end is looked at too.
+                if (not ready or waiting.looks) and (waiting.is_over() or given_up()):
                     raise TimeoutError
                 for key, _ in ready:
                     take: Callable[[], None] = key.data
@@ -242,7 +243,12 @@ class _Waiting:
         self._pid, self._pulse = pid, pulse
         self.limit, self._idle = limit, idle
         self._beats, self._cpu = pulse.beats, _cpu(pid)
-        self._since = self._idle_since = time.monotonic()
+        self._since = self._idle_since = self._looked = time.monotonic()
+
+    @property
+    def looks(self) -> bool:
+        """Whether the last look was so long ago that there is another one."""
+        return time.monotonic() - self._looked >= _LOOK_S
 
     @property
     def idles(self) -> bool:
@@ -256,6 +262,7 @@ class _Waiting:
     def is_over(self) -> bool:
         """Whether the answer has taken too long."""
         now, beats, cpu = time.monotonic(), self._pulse.beats, _cpu(self._pid)
+        self._looked = now
         if beats != self._beats:
             self._since = now
         if (beats, cpu) != (self._beats, self._cpu):

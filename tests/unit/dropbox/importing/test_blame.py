@@ -102,3 +102,10 @@ class TestOneThatIsNotFinished:
 
     def test_it_is_not_given_up_while_nothing_is_imported(self, blame: Blame) -> None:
         assert not any(blame.was_not_finished(7, NOW) for _ in range(3 * TRIES))
+
+    def test_it_may_be_acquitted_just_before_it_is_given_up(self, blame: Blame) -> None:
+        """By the thread of its import, which was off the processor."""
+        blame.was_not_finished(7, NOW)
+        blame.acquit(7)
+        blame.given_up(7)
+        assert blame.suspects() == frozenset()

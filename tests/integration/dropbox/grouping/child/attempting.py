@@ -71,6 +71,11 @@ def _fill(mebibytes: str) -> None:
     bytearray(int(mebibytes) << 20)
 
 
+def _chatter(_: str) -> None:
+    while True:
+        print("x" * 1000, flush=True)  # noqa: T201
+
+
 def _fork(_: str) -> None:
     if os.fork() == 0:
         os._exit(0)
@@ -101,6 +106,7 @@ ATTEMPTS: dict[str, Callable[[str], None]] = {
     "fill": _fill,
     "fork": _fork,
     "print": lambda text: print(text, flush=True),  # noqa: T201
+    "print without end": _chatter,
     "exit": lambda text: (print(text, end="", flush=True), os._exit(3)),  # noqa: T201
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -225,6 +226,18 @@ def test_why_it_ended_is_what_it_printed_for_this_request(
     with pytest.raises(ChildDied) as died:
         attempt("exit", last)
     assert str(died.value) == said
+
+
+def test_one_that_prints_without_end_is_not_waited_for_without_end(child: Child) -> None:
+    """What it prints is no answer, and no sign that it gets on."""
+    rescue = threading.Timer(30.0, child.kill)
+    rescue.start()
+    try:
+        with pytest.raises(ChildDied, match="no answer within 1 s"):
+            child.ask({"what": "print without end", "with": ""}, 1.0)
+    finally:
+        rescue.cancel()
+        rescue.join()
 
 
 def test_bounds_arrive_as_they_were_sent() -> None:

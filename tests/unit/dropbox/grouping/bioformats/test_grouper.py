@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from omero_fs_plugin.dropbox.grouping.bioformats.process import jvm_options
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame, decode, encode
 from omero_fs_plugin.dropbox.grouping.child.process import ChildDied
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
+from omero_fs_plugin.dropbox.grouping.confined import Confined
 from omero_fs_plugin.errors import ConfigurationError
 
 Answers = Callable[[Frame], Frame]
@@ -293,3 +295,22 @@ def test_what_is_no_frame(data: bytes) -> None:
 
 def test_memory_is_limited() -> None:
     assert "-Xmx512m" in jvm_options(512) and "-XX:+ExitOnOutOfMemoryError" in jvm_options(512)
+
+
+@pytest.mark.parametrize("make", ["its own", "that of the parsers"])
+def test_the_number_of_a_process_that_is_let_rest_just_then_hurts_nobody(
+    grouper: BioFormats, make: str
+) -> None:
+    """Whoever asks is another thread."""
+
+    children = [SimpleNamespace(pid=7)]
+
+    class Kept:
+        @property
+        def child(self) -> Any:
+            return children.pop() if children else None
+
+    one: Any = grouper if make == "its own" else Confined()
+    one._kept = Kept()
+    assert one.pid == 7
+    assert one.pid is None
