@@ -17,6 +17,8 @@ from omero_fs_plugin import accounts, links
 from omero_fs_plugin.accounts import KEPT_S, MOST_ASKING, NameService, NoAnswer
 from omero_fs_plugin.links import reach
 
+LONG = 30.0  # s; what takes so long does not come
+
 
 class Directory:
     """A name service: it hangs for some."""
@@ -44,22 +46,54 @@ def directory() -> Iterator[Directory]:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> NameService:
-    monkeypatch.setattr(accounts, "PATIENCE_S", 0.05)
+    """One whose answers are waited for, however busy the machine is."""
+    monkeypatch.setattr(accounts, "PATIENCE_S", LONG)
     return NameService()
 
 
+@pytest.fixture
+def in_vain(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Asks somebody who does not answer."""
+
+    def ask(service: NameService, directory: Directory, name: str) -> None:
+        with monkeypatch.context() as soon, pytest.raises(NoAnswer, match=f"asked about {name}"):
+            soon.setattr(accounts, "PATIENCE_S", 0.05)
+            service.ask(name, directory.look, name)
+
+    return ask
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """For how long (s) this thread was ready to wait for an event, each time."""
+    wait, me, found = threading.Event.wait, threading.get_ident(), list[float | None]()
+
+    def noted(event: threading.Event, timeout: float | None = None) -> bool:
+        if threading.get_ident() == me:
+            found.append(timeout)
+        return wait(event, timeout)
+
+    monkeypatch.setattr(threading.Event, "wait", noted)
+    return found
+
+
 def test_one_account_that_hangs_holds_up_no_other(
-    service: NameService, directory: Directory
+    service: NameService,
+    directory: Directory,
+    in_vain: Callable[..., None],
+    waited: list[float | None],
 ) -> None:
+    now = [0.0]
+    service._clock = lambda: now[0]
     directory.hangs = {"amy"}
-    with pytest.raises(NoAnswer, match="does not answer, asked about amy"):
-        service.ask("amy", directory.look, "amy")
+    in_vain(service, directory, "amy")
     assert service.ask("zak", directory.look, "zak") == "ZAK"
-    began = time.monotonic()
-    for _ in range(1000):
+    now[0] = LONG
+    waited.clear()
+    for _ in range(10):
         with pytest.raises(NoAnswer):
             service.ask("amy", directory.look, "amy")
-    assert time.monotonic() - began < 1, "who asks again does not wait again"
+    assert set(waited) == {0.0}, "who asks again does not wait again"
     assert directory.asked == ["amy", "zak"]
     directory.answers.set()
     until(lambda: answered(service, directory, "amy"))
@@ -80,23 +114,27 @@ def until(look: Callable[[], bool]) -> None:
 
 
 def test_a_service_that_hangs_costs_a_few_threads(
-    service: NameService, directory: Directory
+    service: NameService,
+    directory: Directory,
+    in_vain: Callable[..., None],
+    waited: list[float | None],
 ) -> None:
     names = [f"u{number}" for number in range(300)]
     directory.hangs = set(names)
-    began = time.monotonic()
-    for name in names:
-        with pytest.raises(NoAnswer):
-            service.ask(name, directory.look, name)
-    assert time.monotonic() - began < 5
-    assert len(directory.asked) == MOST_ASKING
+    for name in names[:MOST_ASKING]:
+        in_vain(service, directory, name)
+    waited.clear()
+    for name in names[MOST_ASKING:]:
+        in_vain(service, directory, name)
+    assert not waited
+    until(lambda: len(directory.asked) == MOST_ASKING)
     assert sum(thread.name == "accounts" for thread in threading.enumerate()) <= MOST_ASKING
 
 
 def test_what_it_said_counts_while_it_does_not_answer(
     directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(accounts, "PATIENCE_S", LONG)
     now = [0.0]
     service = NameService(lambda: now[0])
     for _ in range(3):
@@ -107,6 +145,7 @@ def test_what_it_said_counts_while_it_does_not_answer(
     assert directory.asked == ["amy", "amy"]
     directory.hangs = {"amy"}
     now[0] = 3 * KEPT_S
+    monkeypatch.setattr(accounts, "PATIENCE_S", 0.05)
     assert service.ask("amy", directory.look, "amy") == "AMY"
 
 
@@ -152,50 +191,48 @@ def test_a_route_whose_group_nobody_tells_of_is_walked_and_no_link_on_it_is_foll
 
 _SLOW = """
     #define _GNU_SOURCE
+    #include <stdlib.h>
     #include <unistd.h>
+    #include <poll.h>
     #include <grp.h>
     #include <pwd.h>
     #include <errno.h>
+    static void answer(void) {
+        const char *says = getenv("SLOW_SAYS"), *hears = getenv("SLOW_HEARS");
+        if (!says || !hears) return;
+        struct pollfd told = {atoi(hears), POLLIN, 0};
+        if (write(atoi(says), ".", 1) != 1 || poll(&told, 1, 30000) != 1) _exit(3);
+    }
     int getgrouplist(const char *user, gid_t group, gid_t *groups, int *number)
-        { sleep(5); groups[0] = group; *number = 1; return 1; }
+        { answer(); groups[0] = group; *number = 1; return 1; }
     int getpwnam_r(const char *n, struct passwd *p, char *b, size_t l, struct passwd **r)
-        { sleep(5); *r = 0; return ENOENT; }
+        { answer(); *r = 0; return ENOENT; }
     int getpwuid_r(uid_t u, struct passwd *p, char *b, size_t l, struct passwd **r)
-        { sleep(5); *r = 0; return ENOENT; }
+        { answer(); *r = 0; return ENOENT; }
     int getgrgid_r(gid_t g, struct group *p, char *b, size_t l, struct group **r)
-        { sleep(5); *r = 0; return ENOENT; }
+        { answer(); *r = 0; return ENOENT; }
 """
 _ASKS = """
-    import os, sys, threading, time
+    import os, sys, threading
     from omero_fs_plugin import accounts
+    accounts.PATIENCE_S = 60.0
     ask = {"account": lambda: accounts.account("amy"), "groups": lambda: accounts.groups("amy", 1),
            "user_name": lambda: accounts.user_name(1), "members": lambda: accounts.members(1)}
-    longest, stopped = 0.0, threading.Event()
+    (asked, says), (hears, answers) = os.pipe(), os.pipe()
+    os.environ.update(SLOW_SAYS=str(says), SLOW_HEARS=str(hears))
     def live():
-        global longest
-        last = time.monotonic()
-        while not stopped.wait(0.02):
-            now = time.monotonic()
-            longest, last = max(longest, now - last), now
-    other = threading.Thread(target=live)
-    other.start()
-    began = time.monotonic()
-    try:
-        ask[sys.argv[1]]()
-    except accounts.NoAnswer:
-        pass
-    took = time.monotonic() - began
-    stopped.set()
-    other.join()
-    print(took, longest)
-    sys.stdout.flush()
+        os.read(asked, 1)
+        os.write(answers, b".")
+    threading.Thread(target=live).start()
+    ask[sys.argv[1]]()
+    print("answered", flush=True)
     os._exit(0)
 """
 
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A C library whose name service takes five seconds."""
+    """A C library whose name service answers when another thread says so."""
     top = tmp_path_factory.mktemp("slow")
     (top / "slow.c").write_text(textwrap.dedent(_SLOW))
     made = top / "slow.so"
@@ -215,9 +252,7 @@ def test_the_other_threads_go_on_while_it_is_asked(slow: Path, question: str) ->
         cwd=Path(accounts.__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=60,
-        check=True,
+        timeout=120,
+        check=False,
     )
-    took, longest = map(float, done.stdout.split())
-    assert 0.9 < took < 4
-    assert longest < 2, "no thread stands still"
+    assert (done.returncode, done.stdout) == (0, "answered\n"), done.stderr

@@ -66,13 +66,15 @@ def test_a_stop_just_before_it_forgets_its_news_is_not_forgotten(
 
 
 def test_one_that_is_held_is_not_waited_for() -> None:
-    go = threading.Event()
+    held, go = threading.Event(), threading.Event()
 
     def wait() -> None:
+        held.set()
         go.wait(LONG)
 
     one = Counting(None, wait)
     one.start()
+    assert held.wait(LONG)
     assert not one.stop(time.monotonic() + 0.01)
     go.set()
     assert one.stop(time.monotonic() + LONG)

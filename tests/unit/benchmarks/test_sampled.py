@@ -11,15 +11,17 @@ from pathlib import Path
 from benchmarks.dropbox.sampled import Sampler
 
 
-def busy(until: threading.Event) -> None:
+def busy(begun: threading.Event, until: threading.Event) -> None:
+    begun.set()
     while not until.is_set():
         sum(range(1_000))
 
 
 def test_time_counts_for_the_function_and_for_those_that_called_it(tmp_path: Path) -> None:
-    sampler, done = Sampler(), threading.Event()
-    thread = threading.Thread(target=busy, args=(done,), name="importer-7")
+    sampler, begun, done = Sampler(), threading.Event(), threading.Event()
+    thread = threading.Thread(target=busy, args=(begun, done), name="importer-7")
     thread.start()
+    assert begun.wait(30)  # its time before that is that of no function here
     try:
         end = time.monotonic() + 30
         while not sampler.threads.get("importer-N") and time.monotonic() < end:

@@ -300,9 +300,9 @@ def test_a_large_journal_costs_no_more(world: World, number: int) -> None:
     for _ in range(5):
         world.move(world.new(State.WAITING, "amy"), State.QUEUED)
         with glance(world.url) as look:
-            begun = time.perf_counter()
+            begun = time.thread_time()  # without what others take of the processor
             text = families.collect(look, Now(), 0.0)
-            took.append(time.perf_counter() - begun)
+            took.append(time.thread_time() - begun)
     assert figures(text)["omero_fs_filesets", "imported"] == number
     assert min(took) < 0.05
 

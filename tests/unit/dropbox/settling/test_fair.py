@@ -37,26 +37,30 @@ def test_who_asks_first_has_it_first() -> None:
 
 def test_one_who_takes_it_again_and_again_lets_others_have_it_between() -> None:
     lock = FairLock()
-    stop = threading.Event()
-    rounds = 0
+    had: list[str] = []
 
     def greedy() -> None:
-        nonlocal rounds
-        while not stop.is_set():
+        for _ in range(3):
             with lock:
-                time.sleep(0.002)
-                rounds += 1
+                had.append("greedy")
 
-    thread = threading.Thread(target=greedy)
-    thread.start()
-    try:
-        for _ in range(20):
-            before = rounds
-            with lock:
-                assert rounds - before <= 2
-    finally:
-        stop.set()
+    def other() -> None:
+        with lock:
+            had.append("other")
+
+    lock.acquire()
+    threads = []
+    for run in (greedy, other):
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        until = time.monotonic() + PATIENCE
+        while len(lock._waiting) < len(threads):
+            assert time.monotonic() < until
+            time.sleep(0.001)
+    lock.release()
+    for thread in threads:
         thread.join(PATIENCE)
+    assert had == ["greedy", "other", "greedy", "greedy"]
 
 
 def test_who_gives_up_waiting_has_no_turn() -> None:

@@ -89,8 +89,13 @@ class Scene:
         self.lots.append(Lot("amy", str(self.place), None, (f"{self.place}/{name}",)))
         self.groupers.wake()
 
-    def until_done(self) -> None:
+    def until_done(self, at_work: int = 0) -> None:
+        """Until an answer is taken, and no more than so many are at work, and so take no other."""
         assert self.done.acquire(timeout=PATIENCE_S)
+        until = time.monotonic() + PATIENCE_S
+        while len(self.groupers._warmth._at_work) > at_work:
+            assert time.monotonic() < until
+            time.sleep(0.001)
 
 
 @pytest.fixture
@@ -119,5 +124,5 @@ def test_while_the_warm_one_is_at_work_the_other_takes_it(scene: Scene) -> None:
     scene.comes("long.tif")
     assert warm.is_asked.wait(PATIENCE_S)
     scene.comes("short.tif")
-    scene.until_done()
+    scene.until_done(at_work=1)
     assert len(warm.asked) == len(cold.asked) == 1
