@@ -189,6 +189,7 @@ class Arrivals:
         if new and settled and at_once:
             # Nearly each file of a tree that was moved in is such a one.
             path, identity, doubted = directory.join(name), to_keep(entry), known == MAYBE
+            directory.files[name] = MAYBE  # as in _settle
             self._tell(Tell(EventType.CREATE, path, False, identity, doubted))
             directory.files[name] = entry.identity
             return True
@@ -353,6 +354,10 @@ class Arrivals:
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         doubted = directory.files.get(name) == MAYBE
         keep = to_keep(entry)
+        if arrival.fresh:
+            # If an error comes between what is told and the picture, and the file is gone by the
+            # rescan, the client must hear of that.
+            directory.files[name] = MAYBE
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
         if not (arrival.fresh or arrival.burst):  # after a burst its last write counts

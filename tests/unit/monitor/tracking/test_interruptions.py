@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.tracking.tree import Directory
 
 from .fake_disk import FakeDisk, Watched, p
@@ -52,6 +53,38 @@ def test_an_error_while_a_directory_is_bound_or_lost(act: str) -> None:
     watched.tracker.close()
     assert watched.tracker.root.descriptor is None
     assert directory.descriptor is None
+
+
+@pytest.mark.parametrize("scanned", [False, True], ids=["by its event", "by a scan"])
+def test_of_a_file_that_was_told_before_an_error_the_end_is_told_too(scanned: bool) -> None:
+    """The error comes right after its Create, and the file is gone before the rescan."""
+    disk = FakeDisk()
+    disk.mkdirs(b"/outside/d")
+    disk.put(b"/outside/d/a")
+    disk.now += 100
+    watched = Watched(disk)
+    arrivals = watched.tracker._arrivals
+    tell = arrivals._tell
+
+    def cut(one: Tell) -> None:
+        tell(one)
+        arrivals._tell = tell
+        raise SystemExit
+
+    arrivals._tell = cut
+    name = "d/a" if scanned else "a"
+    if scanned:
+        disk.rename(b"/outside/d", p("d"))
+    else:
+        disk.put(p("a"))
+    with pytest.raises(SystemExit):
+        watched.wait(5)
+    disk.unlink(p(name))
+    watched.tracker.close()
+    watched.tracker.open(disk, disk.now, known=True)
+    watched.wait(10)
+    changes = [one for one in watched.take() if one[0] != "System"]
+    assert changes == [("Create", name), ("Delete", name)]
 
 
 def test_what_happened_while_it_was_closed_is_told() -> None:
