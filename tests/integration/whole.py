@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,13 +42,14 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
 from omero_fs_plugin.dropbox.service import dispatch, figures, parts, service
-from omero_fs_plugin.dropbox.settling import groupers
-from omero_fs_plugin.dropbox.watching import rescanner
+from omero_fs_plugin.dropbox.settling import groupers, looks
+from omero_fs_plugin.dropbox.watching import owners, rescanner
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox.store import FILE
 from tests import left_open
+from tests.stores import Store
 
 from .blitz import USERS, Serving, behind_the_router, client_communicator, communicator, enter
 from .monitor.fsserver import address_of
@@ -89,24 +91,51 @@ sys.addaudithook(_watch_journals)
 
 
 class Clock:
-    """Time as DropBox sees it: it passes as ever, and leaps when told to."""
+    """Time as DropBox sees it: it passes as ever, leaps when told to, and stands still if need be.
+
+    Rule: `monotonic` never goes back.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._ahead = 0.0  # s
         self._wall_ahead = 0.0  # s
+        self._halts = 0  # who wants it to stand still
+        self._halted_at = 0.0  # s, by this machine's clock
         self.sleep = time.sleep
 
     def pass_by(self, seconds: float) -> None:
-        """So much later."""
-        self._ahead += seconds
-        self._wall_ahead += seconds
+        """So much later, also while it stands still."""
+        with self._lock:
+            self._ahead += seconds
+            self._wall_ahead += seconds
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """No quiet period ends meanwhile, however long the machine takes for what is done here.
+
+        The clock on the wall goes on.
+        """
+        with self._lock:
+            if not self._halts:
+                self._halted_at = time.monotonic()
+            self._halts += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._halts -= 1
+                if not self._halts:
+                    self._ahead -= time.monotonic() - self._halted_at
 
     def set_wall(self, seconds: float) -> None:
         """Somebody sets the machine's clock, forward or back."""
         self._wall_ahead += seconds
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        with self._lock:
+            now = self._halted_at if self._halts else time.monotonic()
+            return now + self._ahead
 
     def time(self) -> float:
         return time.time() + self._wall_ahead
@@ -147,6 +176,7 @@ class Whole:
             leftovers,
             load,
             native,
+            owners,
             parts,
             pool,
             rescanner,
@@ -159,6 +189,8 @@ class Whole:
         for module in (activity, caretaker, outage, workers, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
+        monkeypatch.setattr(looks.Looks.__init__, "__defaults__", (self.clock.monotonic, time.time))
+        monkeypatch.setattr(Store, "write", self._at_once(Store.write))
         data = place / "OMERO"
         for user in USERS:
             (data / "DropBox" / user).mkdir(parents=True, exist_ok=True)
@@ -217,6 +249,7 @@ class Whole:
         epoch = self.journal.lease().epoch
         ice, second = self._another()
         try:
+            self.until("it waits", lambda: "held by" in second.figures()["reason"])
             yield lambda: self.journal.lease().epoch > epoch
         finally:
             if self._dropbox_ice.isShutdown():
@@ -249,6 +282,15 @@ class Whole:
             self.clock.pass_by(seconds)
 
     # -- what users do ------------------------------------------------------
+
+    def _at_once(self, write: Callable[..., Path]) -> Callable[..., Path]:
+        """The same, and no file of it comes to rest before the last one is there."""
+
+        def written(*given: Any) -> Path:
+            with self.clock.halted():
+                return write(*given)
+
+        return written
 
     def drop(self, name: str, user: str = "amy") -> Path:
         """A small image like no other."""

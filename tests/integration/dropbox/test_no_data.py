@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -55,20 +56,22 @@ def test_what_was_thrown_away_before_its_import_is_never_imported(
 
     A rescan and a restart do not find it in the bin either.  Put back, it is imported once.
     """
-    whole = make_whole(dirImportWait="2" if when is State.WAITING else "0.3")
+    whole = make_whole()
     if when is State.QUEUED:
         whole.blitz.stop()
     amy = whole.watch_dir / "amy"
     dropped = []
-    for number, bin in enumerate(BINS):
-        path = whole.drop(f"{number}/a{number}.tif")
-        if when is None:
-            thrown_away(whole, path, bin)
-        dropped.append(path)
-    if when is not None:
-        whole.until_known(*dropped, states=(when,))
-        for path, bin in zip(dropped, BINS, strict=True):
-            thrown_away(whole, path, bin)
+    # Else nothing is queued before it is thrown away.
+    with nullcontext() if when is State.QUEUED else whole.clock.halted():
+        for number, bin in enumerate(BINS):
+            path = whole.drop(f"{number}/a{number}.tif")
+            if when is None:
+                thrown_away(whole, path, bin)
+            dropped.append(path)
+        if when is not None:
+            whole.until_known(*dropped, states=(when,))
+            for path, bin in zip(dropped, BINS, strict=True):
+                thrown_away(whole, path, bin)
     if when is State.QUEUED:
         whole.blitz.start()
     look_again(whole)
@@ -92,7 +95,8 @@ def test_a_bin_of_the_whole_share(whole: Whole, bin: str) -> None:
     """It stands beside the directories of the users, and has their names in it."""
     to = whole.watch_dir / bin / "amy"
     to.mkdir(parents=True)
-    path = whole.drop("a.tif").rename(to / "a.tif")
+    with whole.clock.halted():
+        path = whole.drop("a.tif").rename(to / "a.tif")
     look_again(whole)
     assert [row for row in whole.journal.select() if row.path == str(path)] == []
     assert {row.user for row in whole.journal.select()} <= {"amy", "zak"}
@@ -103,15 +107,16 @@ def test_a_store_thrown_away_in_pieces_and_as_a_whole(stored: Whole) -> None:
     """As a whole by a desktop, file by file by a server of SMB; neither is imported from there."""
     amy = stored.watch_dir / "amy"
     whole_one, pieces = image(amy / "a.zarr", levels=2), image(amy / "b.zarr", levels=2, seed=5)
-    for store in (whole_one, pieces):
-        store.write()
-    (amy / "#recycle").mkdir()
-    whole_one.top.rename(amy / "#recycle" / "a.zarr")
-    for name in pieces.files:
-        to = amy / "#recycle" / "b.zarr" / name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        (pieces.top / name).rename(to)
-    shutil.rmtree(pieces.top)
+    with stored.clock.halted():
+        for store in (whole_one, pieces):
+            store.write()
+        (amy / "#recycle").mkdir()
+        whole_one.top.rename(amy / "#recycle" / "a.zarr")
+        for name in pieces.files:
+            to = amy / "#recycle" / "b.zarr" / name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            (pieces.top / name).rename(to)
+        shutil.rmtree(pieces.top)
     look_again(stored)
     assert [r for r in rows_below(stored, amy) if r.state is State.IMPORTED] == []
     assert rows_below(stored, amy / "#recycle") == []
@@ -120,13 +125,14 @@ def test_a_store_thrown_away_in_pieces_and_as_a_whole(stored: Whole) -> None:
 def test_a_file_on_its_way_is_nobodys_business_until_it_has_its_name(whole: Whole) -> None:
     """Each name of the list.  The final name comes by a rename, and nothing of the other stays."""
     amy, pairs = whole.watch_dir / "amy", []
-    for number, name in enumerate(COPIED):
-        path = whole.drop(f"{number}/a.tif")
-        content = path.read_bytes()
-        path.unlink()
-        temporary = path.with_name(name)
-        temporary.write_bytes(content[: len(content) // 2])
-        pairs.append((temporary, path, content))
+    with whole.clock.halted():
+        for number, name in enumerate(COPIED):
+            path = whole.drop(f"{number}/a.tif")
+            content = path.read_bytes()
+            path.unlink()
+            temporary = path.with_name(name)
+            temporary.write_bytes(content[: len(content) // 2])
+            pairs.append((temporary, path, content))
     look_again(whole)
     on_their_way = {str(temporary) for temporary, _, _ in pairs}
     assert [row for row in whole.journal.select() if row.path in on_their_way] == []

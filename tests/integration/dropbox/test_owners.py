@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,10 +166,11 @@ def test_one_that_is_given_away_before_its_import(
     else:
         whole.stop_dropbox()
         whole.start_dropbox(dirImportWait="2")
-    path = drop(whole, "given.tif", give, ONE)
-    whole.until_known(path, states=(state,))
-    assert whole.row(path).user == ONE
-    give(OTHER, path)
+    with whole.clock.halted() if state is State.WAITING else nullcontext():
+        path = drop(whole, "given.tif", give, ONE)
+        whole.until_known(path, states=(state,))
+        assert whole.row(path).user == ONE
+        give(OTHER, path)
     monkeypatch.setattr(turns.Turns, "next", begin)
     whole.until_known(path)
     assert owners(whole) == [OTHER]
@@ -301,11 +303,12 @@ def test_a_layout_that_changes_with_filesets_on_their_way(
     whole = shared(layout="{user}", dirImportWait="2" if state is State.WAITING else "0.3")
     begin = turns.Turns.next
     monkeypatch.setattr(turns.Turns, "next", lambda *args, **named: None)
-    made = whole.drop(".made.tif", "amy")
-    give(OTHER, made)
-    path = made.rename(made.with_name("a.tif"))
-    whole.until_known(path, states=(state,))
-    assert whole.row(path).user == "amy"
+    with whole.clock.halted() if state is State.WAITING else nullcontext():
+        made = whole.drop(".made.tif", "amy")
+        give(OTHER, made)
+        path = made.rename(made.with_name("a.tif"))
+        whole.until_known(path, states=(state,))
+        assert whole.row(path).user == "amy"
     whole.stop_dropbox()
     monkeypatch.setattr(turns.Turns, "next", begin)
     whole.start_dropbox(layout="{owner}", dirImportWait="0.3")

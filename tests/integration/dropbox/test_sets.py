@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy
@@ -123,10 +124,12 @@ def test_what_never_comes_is_failed_and_imported_when_it_comes_after_all(
 
 
 def test_a_part_that_is_still_written_holds_the_set(whole: Whole, directory: Path) -> None:
-    for number in (0, 1):
-        write_part(directory, number, NAMES)
-    last = write_part(directory, 2, NAMES)
-    with last.open("r+b") as writer:
+    with ExitStack() as opened:
+        with whole.clock.halted():  # nothing comes to rest before it is written to
+            for number in (0, 1):
+                write_part(directory, number, NAMES)
+            last = write_part(directory, 2, NAMES)
+            writer = opened.enter_context(last.open("r+b"))
         other = whole.drop("elsewhere.tif")
         whole.until_known(other)
         whole.clock.pass_by(60)
@@ -236,6 +239,8 @@ def test_many_singles_are_asked_about_once_each(
     # A rescan meets all of them at once.  Events may come in parts, with a quiet period between.
     whole.stop_dropbox()
     paths = [whole.drop(f"many/{number}.tif") for number in range(60)]
-    whole.start_dropbox()
+    with whole.clock.halted():  # also if that takes long
+        whole.start_dropbox()
+        whole.until_known(*paths, states=(State.WAITING,))
     whole.until_known(*paths)
     assert sorted(asked) == sorted(map(str, paths))
