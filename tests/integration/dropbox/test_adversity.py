@@ -121,7 +121,7 @@ def test_no_room_in_the_repository(whole: Whole, monkeypatch: pytest.MonkeyPatch
     for _ in range(5):  # however often it is tried
         whole.clock.pass_by(300)
         whole.clock.sleep(0.3)
-    assert "no room" in whole.dropbox.figures()["reason"]
+    whole.until("it is still said", lambda: "no room" in whole.dropbox.figures()["reason"])
     assert whole.journal.counts()[State.FAILED] == 0
     monkeypatch.setattr(rawfiles.os, "pwrite", real)
 
@@ -155,9 +155,10 @@ def test_watch_directory_unmounted_and_mounted_again(
     whole = make_whole(dirImportWait="1.5")
     imported = whole.drop("imported.tif")
     whole.until_known(imported)
-    settling = [whole.drop(f"settling {number}.tif") for number in range(3)]
-    whole.until_known(*settling, states=(State.WAITING,))
-    back = _rename_away(whole.watch_dir)
+    with whole.clock.halted():  # they do not come to rest before it is away
+        settling = [whole.drop(f"settling {number}.tif") for number in range(3)]
+        whole.until_known(*settling, states=(State.WAITING,))
+        back = _rename_away(whole.watch_dir)
     time.sleep(2)  # their quiet period ends
     assert [whole.in_omero(path) for path in settling] == [[]] * 3
     back()
@@ -186,9 +187,10 @@ def test_watch_directory_unmounted_with_a_queue(whole: Whole) -> None:
 def test_clock_set_back_an_hour(whole: Whole) -> None:
     before = whole.drop("before.tif")
     whole.until_known(before)
-    settling = whole.drop("settling.tif")
-    whole.until_known(settling, states=(State.WAITING, State.QUEUED, State.IMPORTING))
-    whole.clock.set_wall(-3600)
+    with whole.clock.halted():
+        settling = whole.drop("settling.tif")
+        whole.until_known(settling, states=(State.WAITING, State.QUEUED, State.IMPORTING))
+        whole.clock.set_wall(-3600)
     after = whole.drop("after.tif")
     whole.until_known(settling, after)
     os.utime(before, (time.time() - 3600, time.time() - 3600))
@@ -215,8 +217,14 @@ def test_names_that_are_not_utf8(whole: Whole) -> None:
     whole.until_settled()
     whole.dropbox.rescanner.ask("look again")
     shown = [f"left.{whole.watch_dir}/amy/{name}" for name in (r"odd-\xff.tif", r"\xe9t\xe9/a.tif")]
-    whole.until("status tells of it", lambda: set(shown) <= whole.dropbox.figures().keys())
-    assert all("UTF-8" in whole.dropbox.figures()[name] for name in shown)
+    told: dict[str, str] = {}  # while a rescan goes on, they are told one after the other
+
+    def both() -> bool:
+        told.update(whole.dropbox.figures())
+        return set(shown) <= told.keys()
+
+    whole.until("status tells of it", both)
+    assert all("UTF-8" in told[name] for name in shown)
     whole.assert_once(good, beside)
     mended = whole.watch_dir / "amy" / "mended.tif"
     os.rename(odd, mended)  # noqa: PTH104
@@ -239,11 +247,12 @@ def _peak_mb() -> float:
 
 def _until_all_are(whole: Whole, state: State, number: int) -> None:
     """So many files are in the journal, each once, in `state` but for what is under way."""
-    whole.until(
-        f"{number} files are {state}",
-        lambda: whole.journal.counts()[state] >= number - 2,
-        patience=120,
-    )
+
+    def are() -> bool:
+        counts = whole.journal.counts()
+        return counts[state] >= number - 2 and sum(counts.values()) >= number
+
+    whole.until(f"{number} files are {state}", are, patience=120)
     paths = [fileset.path for fileset in whole.journal.select()]
     assert len(paths) == len(set(paths)) == number
 
