@@ -85,8 +85,8 @@ def test_while_fsserver_does_not_answer_nothing_is_said(
         asked.append(path)
         raise FsError(os.strerror(errno.EIO))
 
-    monkeypatch.setattr(Files, "exists", refuses)
-    whole = make_whole()
-    whole.until("it was asked twice", lambda: len(asked) > 1)
-    assert problem(whole) == ""
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "exists", refuses)
+        whole = make_whole()
+        whole.until("it was asked twice", lambda: len(asked) > 1)
+        assert problem(whole) == ""

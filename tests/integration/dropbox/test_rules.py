@@ -20,6 +20,12 @@ def reconfigure(whole: Whole, **properties: str) -> dict[str, str]:
     return whole.dropbox.figures()
 
 
+def monitor_of(whole: Whole) -> str:
+    """That of FSServer.  DropBox is at work before it has one."""
+    whole.until("it watches", lambda: whole.dropbox.figures()["monitor"])
+    return whole.dropbox.figures()["monitor"]
+
+
 def test_a_wrong_entry_stops_that_user_and_no_other(make_whole: Callable[..., Whole]) -> None:
     whole = make_whole(importUsers="amy;zak", dirImportWait=f"{QUIET_S};soon")
     of_amy, of_zak = whole.drop("a.tif"), whole.drop("z.tif", user="zak")
@@ -51,7 +57,7 @@ def test_what_is_wrong_for_all_imports_nothing_until_it_is_mended(
 
 def test_a_wrong_change_is_refused_and_the_former_goes_on(whole: Whole) -> None:
     whole.until_state("running")
-    monitor = whole.dropbox.figures()["monitor"]
+    monitor = monitor_of(whole)
     figures = reconfigure(whole, pathMode="Folow", watchDir="elsewhere")
     assert "did you mean Follow?" in figures["refused"]
     assert "must be an absolute path" in figures["refused"]
@@ -61,8 +67,7 @@ def test_a_wrong_change_is_refused_and_the_former_goes_on(whole: Whole) -> None:
 
 def test_a_change_of_the_quiet_period_keeps_the_monitor(whole: Whole) -> None:
     whole.until_state("running")
-    monitor = whole.dropbox.figures()["monitor"]
-    assert monitor
+    monitor = monitor_of(whole)
     figures = reconfigure(whole, dirImportWait="0.1", throttleImport="0.01")
     assert figures["monitor"] == monitor
     whole.until_known(whole.drop("a.tif"))

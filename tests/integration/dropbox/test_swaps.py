@@ -50,7 +50,7 @@ class Swapping:
         image(self.foreign / NAME)
         (self.foreign / NAME.parent / "omero-fs.toml").write_text('description = "stolen"')
         self.before = self.contents()
-        self.swapped = False
+        self._begun = self.swapped = False
 
     def contents(self) -> dict[Path, str]:
         """SHA1 of each foreign file."""
@@ -59,9 +59,9 @@ class Swapping:
 
     def swap(self, what: str, *_: object) -> None:
         """amy does it, once."""
-        if self.swapped:
+        if self._begun:
             return
-        self.swapped = True
+        self._begun = True
         at = {"root": Path(), "exchanged root": Path(), "middle": NAME.parent, "file": NAME}[what]
         if (self.mine / at).exists():
             (self.mine / at).rename(self.mine.parent / "away")
@@ -75,6 +75,7 @@ class Swapping:
             }
         else:
             (self.mine / at).symlink_to(self.foreign / at)
+        self.swapped = True
 
     def goes_on(self) -> None:
         """Everything is looked at again, and another user's file is imported meanwhile."""
@@ -207,9 +208,9 @@ def test_a_reload_takes_what_may_be_taken(swapping: Callable[..., Swapping]) -> 
     image(world.mine / NAME)
     whole.dropbox.rescanner.ask()
     whole.until_state("watch directory changed")
-    figures = whole.dropbox.figures()
-    assert figures[f"left.{world.mine}"].endswith("omero fs reload takes it, if that is meant")
-    before = figures["seen"]
+    left, ends = f"left.{world.mine}", "omero fs reload takes it, if that is meant"
+    whole.until("it is told", lambda: whole.dropbox.figures().get(left, "").endswith(ends))
+    before = whole.dropbox.figures()["seen"]
     whole.dropbox.reconfigure(whole.properties | {"omero.fs.rescanInterval": "3000"})
     whole.until("it is reloaded", lambda: whole.dropbox.figures()["seen"] != before)
     whole.until_known(world.mine / NAME)

@@ -116,7 +116,7 @@ def test_an_account_that_appears_later_takes_up_what_waits(
         accounts.create_user(store, db, "eve", "eve", [accounts.USER_GROUP, group])
     whole.until_known(*dropped)
     whole.assert_once(*dropped)
-    assert "left.eve" not in whole.dropbox.figures()
+    whole.until("it is said no more", lambda: "left.eve" not in whole.dropbox.figures())
 
 
 def test_a_wrong_configuration_and_an_omero_that_is_away(

@@ -78,6 +78,7 @@ def test_mended_and_asked_for_at_once(broken: tuple[Whole, Path, int], heard: bo
     path.write_bytes(images.tiff())
     _asks(whole, f"try again {number}", f"try again {number}")
     whole.until("it is told", lambda: _row(whole, path).get("state") == "imported")
+    whole.until("it is answered", lambda: _answer(whole, number))
     assert _answer(whole, number) in ("it is tried again", "it had not failed any more")
     whole.until_settled()
     whole.assert_once(path)
@@ -91,6 +92,7 @@ def test_asked_for_while_dropbox_is_down(broken: tuple[Whole, Path, int]) -> Non
     whole.start_dropbox()
     whole.until("it is told", lambda: _row(whole, path).get("state") == "imported")
     whole.until("it is read", lambda: not whole._omero.requests())
+    whole.until("it is answered", lambda: _answer(whole, number))
     assert _answer(whole, number) in ("it is tried again", "it had not failed any more")
     whole.until_settled()
     whole.assert_once(path)
@@ -132,6 +134,7 @@ def test_a_set_with_one_member_mended(
     whole.until("it is told", lambda: _row(whole, first).get("state") == "imported")
     whole.until_settled()
     assert len(whole.row(first).files) == 3
+    whole.until("it is answered", lambda: _answer(whole, number))
     assert _answer(whole, number) in ("it is tried again", "it had not failed any more")
     whole.assert_once(first)
     assert [whole.filesets(path)[0].id for path in others] == [whole.filesets(first)[0].id] * 2

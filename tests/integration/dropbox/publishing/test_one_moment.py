@@ -58,6 +58,7 @@ def test_a_set_that_has_become_whole_is_in_one_place(
             whole.until("it waits", waits)
             (place / late.name).write_bytes(late.read_bytes())
             whole.until_known(place / "a.ome.tif")
+        whole.until("it was often looked at", lambda: looks[0] > 100)
     finally:
         ended.set()
         watcher.join()
