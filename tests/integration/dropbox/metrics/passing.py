@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.sandbox.moods import Fault, Moods, write
 from tests.integration.whole import Whole
+from tests.ports import reserved
 
 Figures = dict[tuple[str, ...], float]
 
@@ -29,16 +29,6 @@ STAGES = ("settling", "queued", "importing")
 
 REFUSED = 2  # imports, once each; three refusals of one file would be a failure
 RESCANS = 2  # beside the first one
-
-
-def free_port() -> int:
-    """One that nobody listens at, as nobody does at the next one, which FSServer takes."""
-    while True:
-        with socket.socket() as probe, socket.socket() as following, suppress(OSError):
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            following.bind(("127.0.0.1", port + 1))
-            return port
 
 
 def parsed(text: str) -> Figures:
@@ -52,13 +42,21 @@ def parsed(text: str) -> Figures:
 def curled(port: int) -> Figures:
     """As an admin looks at them."""
     command = ["curl", "--silent", "--show-error", "--fail", f"http://127.0.0.1:{port}/metrics"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return parsed(done.stdout)
 
 
 def scraped(port: int) -> Figures:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         return parsed(answer.read().decode())
+
+
+def answers(port: int) -> bool:
+    """Whether figures are shown there by now."""
+    with suppress(OSError):  # nobody listens yet, or nothing is collected
+        scraped(port)
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -131,11 +129,11 @@ def pass_through(make_whole: Callable[..., Whole], place: Path, number: int) -> 
 def _passed(
     make_whole: Callable[..., Whole], place: Path, number: int, rescans: _Rescans, watched: int
 ) -> Passed:
-    port, file = free_port(), place / "omero-fs.prom"
+    port, file = reserved(2), place / "omero-fs.prom"
     whole = make_whole(importers="4", metrics=f"{file},{port}")
     fault = Fault(r"ManagedRepository\.importFileset", "ResourceError", "refused", times=REFUSED)
     write(whole.blitz.data, Moods(faults=(fault,)))
-    whole.until("it can be asked", file.exists)
+    whole.until("it can be asked", lambda: file.exists() and answers(port))
     begun = scraped(port)
     seen: list[Figures] = []
     took: list[float] = []

@@ -16,8 +16,9 @@ from omero_fs_plugin.dropbox.settling.groupers import NUMBER
 from omero_fs_plugin.metrics import publisher
 from tests import bioformats
 from tests.integration.whole import Whole
+from tests.ports import reserved
 
-from .passing import REFUSED, RESCANS, STAGES, free_port, pass_through, scraped
+from .passing import REFUSED, RESCANS, STAGES, answers, pass_through, scraped
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +75,9 @@ def test_each_java_process_is_counted(
     def counted() -> float:
         return scraped(port)["omero_fs_java_starts_total", "grouping"]
 
-    port = free_port()
+    port = reserved(2)
     whole = make_whole(metrics=str(port), bioformatsJars=bioformats.as_property())
+    whole.until("it can be asked", lambda: answers(port))
     whole.until_known(whole.drop("0.tif"))
     whole.until("both have started", lambda: len(logged()) == NUMBER)
     whole.until("it is told", lambda: counted() >= NUMBER)
@@ -89,8 +91,9 @@ def test_each_java_process_is_counted(
 
 
 def test_an_omero_that_is_away_is_counted(make_whole: Callable[..., Whole]) -> None:
-    port = free_port()
+    port = reserved(2)
     whole = make_whole(metrics=str(port))
+    whole.until("it can be asked", lambda: answers(port))
     whole.until_known(whole.drop("a.tif"))
     whole.blitz.stop()
     whole.drop("b.tif")
