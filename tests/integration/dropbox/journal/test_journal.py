@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,26 @@ _STANDS_STILL = """
 import time
 from omero_fs_plugin.dropbox.journal import engines
 from omero_fs_plugin.dropbox.journal.journal import Journal
-engines.LIMITS["idle_in_transaction_session_timeout"] = 2.0
+engines.LIMITS["idle_in_transaction_session_timeout"] = {limit!r}
 with Journal({url!r}, make=False)._database.writing():
     print("in a transaction", flush=True)
     time.sleep(600)
 """
 OLD = DATA / "journal-version-1.sql"
+
+
+@contextmanager
+def standing_still(url: str, limit: float) -> Iterator[None]:
+    """A process has begun to write, and stands still; the server bears that for `limit` s."""
+    command = [sys.executable, "-c", _STANDS_STILL.format(url=url, limit=limit)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peer:
+        try:
+            assert peer.stdout is not None
+            assert peer.stdout.readline() == "in a transaction\n"
+            os.kill(peer.pid, signal.SIGSTOP)
+            yield
+        finally:
+            peer.kill()
 
 
 def found(name: str = "a.tif", inode: int = 7, size: int = 10, ctime: int = 1) -> Found:
@@ -705,22 +719,15 @@ class TestPostgreSQL:
         url = postgres.url("lost_peer")
         journal = Journal(url)
         fileset = waiting(journal)
-        script = _STANDS_STILL.format(url=url)
-        command = [sys.executable, "-c", script]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peer:
-            try:
-                assert peer.stdout is not None
-                assert peer.stdout.readline() == "in a transaction\n"
-                os.kill(peer.pid, signal.SIGSTOP)
-                monkeypatch.setitem(LIMITS, "lock_timeout", 0.2)
-                hasty = Journal(url, make=False)
-                with pytest.raises(JournalError, match="lock timeout"):
-                    hasty.move(fileset.id, State.WAITING, State.QUEUED)
-                hasty.close()
-                # The server ends the transaction of who is silent, and all go on.
-                assert journal.move(fileset.id, State.WAITING, State.QUEUED)
-            finally:
-                peer.kill()
+        with standing_still(url, 600.0), monkeypatch.context() as patched:
+            patched.setitem(LIMITS, "lock_timeout", 0.2)
+            hasty = Journal(url, make=False)
+            with pytest.raises(JournalError, match="lock timeout"):
+                hasty.move(fileset.id, State.WAITING, State.QUEUED)
+            hasty.close()
+        # The server ends the transaction of who is silent, and all go on.
+        with standing_still(url, 2.0):
+            assert journal.move(fileset.id, State.WAITING, State.QUEUED)
         journal.close()
 
     def test_what_the_url_says_of_limits_wins(self, postgres: Postgres) -> None:

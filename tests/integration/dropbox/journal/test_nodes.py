@@ -379,14 +379,14 @@ def test_a_node_that_is_cut_off_holds_the_others_up_once(
             thread.start()
         waiting_for_it = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         with one.journal.database.reading() as connection:
-            end = time.monotonic() + 10
+            end = time.monotonic() + 30
             while not (asked := connection.scalar(text(waiting_for_it))):
                 assert time.monotonic() < end
             time.sleep(0.5)  # the others would ask, too
             connection.rollback()
             asked = connection.scalar(text(waiting_for_it))
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert asked == 1
     assert len(one.journal.notes("k")) == 5
     # A write that never gets an answer ends with an error, and so do those behind it.
