@@ -14,16 +14,19 @@ import pytest
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.journal.states import State
 from tests import bioformats, samples
+from tests.children import hurry
 from tests.integration.whole import Whole
 
 from .test_sets import NAMES, reason, write_part
+
+LIMIT = 1.0  # s, for who hangs
 
 
 @pytest.fixture
 def whole(make_whole: Callable[..., Whole]) -> Whole:
     bioformats.installation()
     jars = bioformats.as_property()
-    return make_whole(bioformatsJars=jars, bioformatsTimeout="3", bioformatsMemory="64")
+    return make_whole(bioformatsJars=jars, bioformatsTimeout="60", bioformatsMemory="64")
 
 
 def workers(whole: Whole) -> list[int]:
@@ -64,17 +67,21 @@ def test_one_that_exhausts_memory_has_failed_and_the_others_are_imported(whole: 
     assert "Bio-Formats failed on it twice: needs more than 64 MiB" in whole.row(bad).reason
 
 
-def test_one_whose_reader_hangs_has_failed_and_the_others_are_imported(whole: Whole) -> None:
+def test_one_whose_reader_hangs_has_failed_and_the_others_are_imported(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a FIFO, which nobody handed over: it is named by a pattern."""
     amy = whole.watch_dir / "amy"
     others = [whole.drop(f"{number}.tif") for number in range(4)]
     pattern = amy / "2a.pattern"
+    hurry(monkeypatch, LIMIT, lambda _, request: request.get("path") == str(pattern))
     pattern.write_text("t<0-1>.tif", encoding="ascii")
     for t in range(2):
         os.mkfifo(amy / f"t{t}.tif")
     whole.until_known(*others, whole.drop("of zak.tif", user="zak"))
     whole.until_known(pattern, states=(State.FAILED,))
-    assert "Bio-Formats failed on it twice: no answer within 3 s" in whole.row(pattern).reason
+    why = f"Bio-Formats failed on it twice: no answer within {LIMIT:g} s"
+    assert why in whole.row(pattern).reason
 
 
 # Without DropBox, grouping/test_bioformats.py has both.
@@ -86,11 +93,12 @@ def test_one_whose_reader_hangs_has_failed_and_the_others_are_imported(whole: Wh
     ],
 )
 def test_a_worker_that_is_killed_or_hangs_costs_nothing_but_time(
-    whole: Whole, number: signal.Signals
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     first = whole.drop("first.tif")
     whole.until_known(first)
     (worker, *_) = workers(whole)
+    hurry(monkeypatch, LIMIT, lambda child, _: number == signal.SIGSTOP and child.pid == worker)
     others = [whole.drop(f"{n}/{n}.tif", user=user) for n in range(4) for user in ("amy", "zak")]
     with suppress(ProcessLookupError):
         os.kill(worker, number)
@@ -108,9 +116,13 @@ def test_a_rest_and_a_stop_leave_no_process(whole: Whole) -> None:
     whole.start_dropbox()
 
 
-def test_names_that_cannot_be_written_fail_their_own_sets_and_no_other(whole: Whole) -> None:
+def test_names_that_cannot_be_written_fail_their_own_sets_and_no_other(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before, DropBox asked about the whole directory again every minute, for ever."""
     amy = whole.watch_dir / "amy"
+    endless = str(amy / "c" / "x.pattern")  # a million names
+    hurry(monkeypatch, LIMIT, lambda _, request: request.get("path") == endless)
     others = [whole.drop(f"{number}.tif") for number in range(4)]
     header = "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 16 16\nencoding: raw\ndata file: NAME\n\n"
     bad = {
