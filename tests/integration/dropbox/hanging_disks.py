@@ -90,10 +90,11 @@ class Scene:
         """A thread that is not FSServer's, or another process, waits for the share."""
 
         def hangs() -> bool:
+            waiting = self.share.waiting()  # first: a thread that begins later is none of these
             names = {thread.native_id: thread.name for thread in threading.enumerate()}
             return any(
                 not names.get(one.pid, "").startswith(_OF_FSSERVER)
-                for one in self.share.waiting()
+                for one in waiting
                 if not operations or one.operation in operations
             )
 
@@ -182,9 +183,10 @@ def test_meet(make_scene: Callable[..., Scene], own: bool) -> None:
 
 def test_settle(make_scene: Callable[..., Scene]) -> None:
     scene = make_scene(dirImportWait="1.5")
-    files = scene.zak_drops("settling")
-    scene.whole.until_known(*files, states=(State.WAITING,))
-    scene.share.hang()
+    with scene.whole.clock.halted():  # nothing comes to rest before it hangs
+        files = scene.zak_drops("settling")
+        scene.whole.until_known(*files, states=(State.WAITING,))
+        scene.share.hang()
     scene.until_dropbox_hangs()
     scene.pass_the_test(files)
 

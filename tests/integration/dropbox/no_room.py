@@ -55,8 +55,12 @@ def come_and_go(
     meanwhile()
     during = [whole.drop(f"{number}.tif") for number in range(5)]
     whole.until_state("waiting for room")
-    reason = whole.dropbox.figures()["reason"]
-    assert reason.startswith(f"{where} has no room: ") and os.strerror(code) in reason
+
+    def is_said() -> bool:
+        reason = whole.dropbox.figures()["reason"]
+        return reason.startswith(f"{where} has no room: ") and os.strerror(code) in reason
+
+    whole.until("it is said where", is_said)
     assert not whole.dropbox._stopping.is_set()
     share.answer()
 

@@ -14,6 +14,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,15 @@ def test_access_lists(make_scene: Callable[..., Refusing], where: str) -> None:
     scene = make_scene(dirImportWait="1.5")
     deep = scene.share.point / "above" / "deep"
     deep.mkdir(parents=True)
-    files = scene.zak_drops("above/deep/z")
-    scene.whole.until_known(*files, states=(State.WAITING,))
-    refuse = {"a file": files, "the directory": [deep], "a directory above": [deep.parent]}[where]
-    root("setfacl", "-b", *refuse)
-    root("chown", "1:1", *refuse)
-    root("chmod", "700", *refuse)
+    with scene.whole.clock.halted():  # nothing comes to rest before it is refused
+        files = scene.zak_drops("above/deep/z")
+        scene.whole.until_known(*files, states=(State.WAITING,))
+        refuse = {"a file": files, "the directory": [deep], "a directory above": [deep.parent]}[
+            where
+        ]
+        root("setfacl", "-b", *refuse)
+        root("chown", "1:1", *refuse)
+        root("chmod", "700", *refuse)
     if where == "a file":
         for path in files:
             until_told(scene, path, "cannot be read", "let the server read it")
@@ -119,12 +123,16 @@ def test_access_lists(make_scene: Callable[..., Refusing], where: str) -> None:
 def test_read_only(make_scene: Callable[..., Refusing], step: str) -> None:
     """To read is all that DropBox needs: nobody has to mend anything."""
     scene = make_scene(dirImportWait="1.5" if step == "met" else "0.3")
-    files = scene.zak_drops("z", number=6)
-    if step == "met":
-        scene.whole.until_known(*files, states=(State.WAITING,))
-    else:
-        scene.whole.until("they are at rest", lambda: not scene.whole.dropbox.pipeline.pending())
-    root("mount", "-o", "remount,bind,ro", scene.share.point)
+    met = step == "met"  # and nothing comes to rest before it is read-only
+    with scene.whole.clock.halted() if met else nullcontext():
+        files = scene.zak_drops("z", number=6)
+        if met:
+            scene.whole.until_known(*files, states=(State.WAITING,))
+        else:
+            scene.whole.until(
+                "they are at rest", lambda: not scene.whole.dropbox.pipeline.pending()
+            )
+        root("mount", "-o", "remount,bind,ro", scene.share.point)
     amy_is_served(scene)
     scene.imported_once(files)
     root("mount", "-o", "remount,bind,rw", scene.share.point)
@@ -209,9 +217,10 @@ def test_a_full_quarantine(make_scene: Callable[..., Refusing], tmp_path: Path) 
 
 def test_originals_on_what_became_read_only(make_scene: Callable[..., Refusing]) -> None:
     scene = make_scene(transfer="upload_rm", dirImportWait="1.5")
-    files = scene.zak_drops("kept")
-    scene.whole.until_known(*files, states=(State.WAITING,))
-    root("mount", "-o", "remount,bind,ro", scene.share.point)
+    with scene.whole.clock.halted():  # nothing comes to rest before that
+        files = scene.zak_drops("kept")
+        scene.whole.until_known(*files, states=(State.WAITING,))
+        root("mount", "-o", "remount,bind,ro", scene.share.point)
     scene.whole.until_known(*files)
     for path in files:
         until_told(scene, path, "may not be removed", "OMERO has it: remove it")

@@ -172,11 +172,13 @@ def test_a_stop_at_any_step_of_the_begin_ends_it(
     """An error of a thread that outlives the stop would fail the test as well."""
     whole.until_state("running")
     whole.stop_dropbox()
-    at_step, real = threading.Event(), getattr(owner, step)
+    at_step, started = threading.Event(), threading.Event()
+    real = getattr(owner, step)
 
     def held(*arguments: Any, **options: Any) -> Any:
         if threading.current_thread().name == "begin":
             at_step.set()
+            assert started.wait(PATIENCE_S)  # until then `whole.dropbox` is the former one
             assert whole.dropbox._stopping.wait(PATIENCE_S)
             if answer == "fails":
                 raise OSError(errno.EIO, "I/O error")
@@ -187,6 +189,7 @@ def test_a_stop_at_any_step_of_the_begin_ends_it(
         for limit in ("_STOP_S", "_LEASE_S", "_STORY_S", "_METRICS_S", "_LETTER_S", "_PUBLISH_S"):
             patched.setattr(service, limit, PATIENCE_S)  # the step is what is tried here
         whole.start_dropbox()
+        started.set()
         assert at_step.wait(PATIENCE_S)
         caplog.clear()
         begin = whole.dropbox._beginner
@@ -207,14 +210,13 @@ def test_a_stop_does_not_wait_for_an_import_that_omero_holds(
 
     def hold(self: NativeImport, *arguments: Any) -> Any:
         held.set()
-        go_on.wait(30)
+        assert go_on.wait(2 * PATIENCE_S)
         return real(self, *arguments)
 
-    monkeypatch.setattr(NativeImport, name, hold)
-    monkeypatch.setattr(service, "_STOP_S", 0.5)
-    path = whole.drop("a.tif")
-    assert held.wait(30)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(NativeImport, name, hold)
+        path = whole.drop("a.tif")
+        assert held.wait(PATIENCE_S)
     whole.dropbox.stop()
     assert not whole.dropbox.ended
     row = whole.row(path)

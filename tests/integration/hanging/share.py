@@ -19,7 +19,7 @@ from omero_fs_plugin.filesystems import TABLE, parse
 from .server import unmount
 
 TOP = Path(__file__).parents[3]
-PATIENCE = 20.0  # s; a request that must come has come by then
+PATIENCE = 30.0  # s; a request that must come has come by then
 
 
 def is_mounted(point: Path) -> bool:

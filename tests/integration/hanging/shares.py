@@ -16,7 +16,7 @@ import pytest
 
 from .share import Share, is_mounted
 
-PATIENCE = 20.0  # s
+PATIENCE = 30.0  # s
 
 
 @pytest.fixture(params=[True, False], ids=["direct", "cached"])
