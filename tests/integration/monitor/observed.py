@@ -11,15 +11,19 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from watchdog import events as dog
 from watchdog.events import FileSystemEvent
 
+from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.kernel.native import Native
 from omero_fs_plugin.monitor.kernel.observers import Observer, Observing
+from omero_fs_plugin.monitor.watcher import Watcher
 
 Events = list[FileSystemEvent]
 
@@ -153,11 +157,42 @@ class Acts:
         self.root = root
         self._platform = platform
         self._observing = observing
+        self._moment = threading.RLock()
+
+    def are_moments(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From now on FSServer sees no write half done, and nothing that is done `at_once`.
+
+        Whoever keeps a file open while writing does something else, and FSServer tells it in
+        another way.  On a busy machine each writer may, for it stands still between open and close.
+        """
+        look = Watcher._look
+
+        def whole(
+            watcher: Watcher, observer: Observer, events: list[raw.Raw], now: float, sure: float
+        ) -> None:
+            under_way = not self._moment.acquire(blocking=False)
+            if under_way:
+                self._moment.acquire()
+            # One that hangs in its look keeps nobody from acting.
+            self._moment.release()
+            if under_way:
+                observer.drain()
+                events = raw.joined(events, observer.events())
+            look(watcher, observer, events, now, sure)
+
+        monkeypatch.setattr(Watcher, "_look", whole)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """FSServer looks before what is done meanwhile has begun, or afterwards."""
+        with self._moment:
+            yield
 
     def write(self, path: Path, text: str) -> None:
-        new = not path.exists()
-        path.write_text(text)
-        self._say(lambda it: it.written(path, new=new), path)
+        with self.at_once():
+            new = not path.exists()
+            path.write_text(text)
+            self._say(lambda it: it.written(path, new=new), path)
 
     def mkdir(self, path: Path) -> None:
         for above in reversed([path, *path.parents]):

@@ -36,7 +36,7 @@ from .fsserver import until
 QUICK = Timing(
     hold=0.02, silence=0.2, found=0.06, burst_gap=0.06, overflow=0.03, poll=0.03, check=0.05
 )
-SETTLED = 0.3  # s; longer than anything that is due waits
+SETTLED = 0.3  # s by the clock of the thread that tells; longer than anything that is due waits
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CWD, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"d.new", b"odd\xff"])
@@ -298,9 +298,27 @@ class AnyActs(RuleBasedStateMachine):
             file.close()
         self.writers.clear()
         until(self.agree, "client and disk do not agree")
-        time.sleep(SETTLED)
+        self.settle()
         assert self.agree()
         assert self.client.wrong == []
+
+    def settle(self) -> None:
+        """Returns when all is told, however long the thread that tells stands still.
+
+        Client and disk may agree before: what was moved away and back is told as gone, then as new.
+        """
+        (monitor,) = self.monitors.all().values()
+        watcher = monitor._watcher
+        assert watcher is not None
+
+        def turn_after(at: float) -> float:
+            until(lambda: watcher._now > at)
+            return watcher._now
+
+        last = time.monotonic()
+        for _ in range(2):  # what a scan meets waits once more
+            last = turn_after(turn_after(last) + SETTLED)
+        turn_after(last)
 
     def agree(self) -> bool:
         (files, directories), (known, entered) = self.disk(), self.client.picture()

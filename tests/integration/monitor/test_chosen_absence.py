@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from omero.grid import monitors as slice_
 
 import omero
+from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.server import FSServer
 
-from .fsserver import Client, address_of, initialize, serve, until
+from .fsserver import PATIENCE, Client, address_of, initialize, serve, until
 
 KEY = "omero.fs.clientTimeout"
 
@@ -100,7 +102,15 @@ def test_one_that_is_there_stays(place: Place) -> None:
     assert chosen in place.service.monitors.all()
 
 
-def test_it_outlives_fsserver(place: Place) -> None:
+def test_it_outlives_fsserver(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = threading.Event()
+    give_up = Monitors._give_up
+
+    def later(monitors: Monitors, identifier: str) -> None:
+        assert looked.wait(PATIENCE)
+        give_up(monitors, identifier)
+
+    monkeypatch.setattr(Monitors, "_give_up", later)
     chosen, kill = place.create({KEY: "0.4"})
     other, kill_other = place.create()
     place.stop()
@@ -108,6 +118,7 @@ def test_it_outlives_fsserver(place: Place) -> None:
     kill_other()
     place.start()
     assert {chosen, other} <= place.service.monitors.all().keys()
+    looked.set()
     until(lambda: chosen not in place.service.monitors.all())
     assert other in place.service.monitors.all()
 

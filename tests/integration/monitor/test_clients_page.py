@@ -83,7 +83,8 @@ def test_the_client_in_python_comes_back(process: Process, tmp_path: Path) -> No
         (root / "a.tif").write_text("x")
         assert next(lines) == f"Create {root}/a.tif\n"
         process.end(signal.SIGKILL)
-        assert next(lines) == "away ConnectionRefusedException\n"
+        # Lost, if it was killed in the middle of an answer.
+        assert re.fullmatch(r"away Connection(Refused|Lost)Exception\n", next(lines))
         (root / "b.tif").write_text("x")
         process.start()
         told = {next(lines) for _ in range(4)}  # whichever of the two threads is first

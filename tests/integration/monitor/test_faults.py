@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,26 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.monitor import watcher
+from omero_fs_plugin.monitor import server, watcher
 from omero_fs_plugin.monitor.kernel import inotify
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.telling.telling import Telling
 from omero_fs_plugin.monitor.tracking import arrivals, comparison
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
-from .fsserver import Client, address_of, create, initialize, serve, start, state, until
+from .fsserver import (
+    PATIENCE,
+    Client,
+    address_of,
+    create,
+    initialize,
+    serve,
+    start,
+    state,
+    until,
+)
 
 
 class Served:
@@ -357,7 +369,7 @@ def test_an_answer_that_came_too_late_and_a_file_that_is_gone_since(
     served = running()
     client = serve(clients, "client", Client())
     held = threading.Event()
-    client.before = lambda: held.wait(20) and None  # type: ignore[func-returns-value]
+    client.before = lambda: held.wait(PATIENCE) and None  # type: ignore[func-returns-value]
     identifier = start(served.server, tmp_path, client)
     (tmp_path / "first").write_text("heard, and not answered in time")
     until(lambda: served.figure(identifier, "waiting") == "1")
@@ -392,7 +404,7 @@ def test_the_thread_is_killed_as_it_gives_up_to_tell(
     served = running()
     client = serve(clients, "client", Client())
     held = threading.Event()
-    client.before = lambda: held.wait(20) and None  # type: ignore[func-returns-value]
+    client.before = lambda: held.wait(PATIENCE) and None  # type: ignore[func-returns-value]
     identifier = start(served.server, tmp_path, client)
     (tmp_path / "first").write_text("x")
     until(lambda: served.figure(identifier, "waiting") == "1")
@@ -507,8 +519,14 @@ def test_ten_thousand_files_moved_in_at_once(
 
 
 def test_a_file_rewritten_in_many_pieces_is_one_modify(
-    running: Callable[..., Served], client: Client, tmp_path: Path
+    running: Callable[..., Served],
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # However long this process stands still between two of them.
+    timing = partial(Timing, burst_gap=600.0, burst_longest=600.0)
+    monkeypatch.setattr(server, "Timing", timing)
     (tmp_path / "large").write_bytes(b"old")
     served = running()
     start(served.server, tmp_path, client)

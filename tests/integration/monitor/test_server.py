@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,20 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
+from omero_fs_plugin.monitor import server as server_module
 from omero_fs_plugin.monitor import watcher
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.kernel import inotify, raw
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.monitor.telling import outbox
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
 
 from .fsserver import (
     PATIENCE,
     Client,
     address_of,
     create,
-    free_port,
+    free_endpoint,
     initialize,
     serve,
     start,
@@ -39,16 +42,14 @@ from .fsserver import (
 )
 
 
-def _threads() -> set[str]:
+def _threads() -> set[threading.Thread]:
     """Threads of Python; those of Ice are its own affair."""
-    return {
-        one.name for one in threading.enumerate() if not isinstance(one, threading._DummyThread)
-    }
+    return {one for one in threading.enumerate() if not isinstance(one, threading._DummyThread)}
 
 
-def _descriptors() -> list[str]:
-    """What FSServer opens for a monitor."""
-    found = []
+def _descriptors() -> set[tuple[str, str]]:
+    """What FSServer opens for a monitor: numbers, and what they are of."""
+    found = set()
     for link in Path("/proc/self/fd").iterdir():
         try:
             target = str(link.readlink())
@@ -56,20 +57,27 @@ def _descriptors() -> list[str]:
             continue
         mounts = target.endswith("/mountinfo")
         if mounts or target in ("anon_inode:inotify", "anon_inode:[eventfd]"):
-            found.append(target)
+            found.add((link.name, target))
     return found
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    threads, descriptors = _threads(), len(_descriptors())
+    """What tests before have left here may end meanwhile."""
+    threads, descriptors = _threads(), _descriptors()
     yield
-    assert _threads() == threads
-    assert len(_descriptors()) == descriptors
+    assert not _threads() - threads
+    assert not _descriptors() - descriptors
 
 
 @pytest.fixture
-def service() -> Iterator[FSServer]:
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FSServer]:
+    # A writer that stands still, as on a busy machine, does not look like one that is done.
+    monkeypatch.setattr(
+        server_module,
+        "Timing",
+        partial(Timing, silence=600.0, burst_gap=600.0, burst_longest=600.0),
+    )
     communicator = initialize()
     server = FSServer(communicator)
     yield server
@@ -138,7 +146,7 @@ def test_nothing_is_left_after_many_lives(
         server.stopMonitor(identifier)
         server.destroyMonitor(identifier)
     assert service.monitors.figures() == {"monitors": "0"}
-    assert not [name for name in _threads() if name.startswith("monitor-")]
+    assert not [one for one in _threads() if one.name.startswith("monitor-")]
 
 
 def test_a_client_may_destroy_from_inside_its_notification(
@@ -223,7 +231,7 @@ def test_the_acts_of_a_day(server: Any, client: Client, tmp_path: Path) -> None:
     (root / "a").unlink()
     (root / "b").rename(outside / "b")
     until(lambda: client.files(root) == ["hard", "new/deep/x", "renamed", "soft"])
-    assert len([one for one in client.changes() if one[0] == "Modify"]) == 1
+    assert client.changes().count(("Modify", f"{root}/old")) == 1
     assert client.notices() == []
 
 
@@ -247,7 +255,10 @@ def test_lists_and_system_files(server: Any, clients: Any, tmp_path: Path) -> No
     for name in names:
         (tmp_path / name).write_text(name)
     until(lambda: every.files(tmp_path) == sorted([*names, "scratch"]))
-    assert listed.files(tmp_path) == ["a.tif"]
+    # Each monitor has a thread of its own: what one has told, another may still have to tell.
+    (tmp_path / "last.tif").symlink_to("anywhere")
+    until(lambda: "last.tif" in listed.files(tmp_path))
+    assert listed.files(tmp_path) == ["a.tif", "last.tif"]
 
 
 @pytest.mark.parametrize(
@@ -357,8 +368,7 @@ def test_directories_filled_at_once(server: Any, client: Client, tmp_path: Path)
     for number in range(500):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "a").write_text("a")
-    until(lambda: len(client.changes()) >= 500)
-    assert client.files(tmp_path) == sorted(f"{number}/a" for number in range(500))
+    until(lambda: client.files(tmp_path) == sorted(f"{number}/a" for number in range(500)))
 
 
 class SmallQueue(inotify.Inotify):
@@ -384,9 +394,10 @@ def test_an_overflow_of_the_kernels_queue(
             (tmp_path / f"d{number}" / name).write_text(name)
             expected.append(f"d{number}/{name}")
     (tmp_path / "old").write_text("new")
+    # A rescan may have ended before the last of it was done.
+    until(lambda: client.files(tmp_path) == sorted(expected))
+    until(lambda: ("Modify", f"{tmp_path}/old") in client.changes())
     until(lambda: client.notices()[-1:] == ["rescanned"])
-    assert client.files(tmp_path) == sorted(expected)
-    assert ("Modify", f"{tmp_path}/old") in client.changes()
     assert client.notices()[0] == "overflow"
 
 
@@ -405,9 +416,8 @@ def test_an_overflow_for_real(server: Any, client: Client, tmp_path: Path) -> No
     many = 5000
     for number in range(many):
         (tmp_path / str(number)).write_text("x")
+    until(lambda: client.files(tmp_path) == sorted(str(number) for number in range(many)))
     until(lambda: client.notices()[-1:] == ["rescanned"])
-    until(lambda: len(client.changes()) >= many)
-    assert client.files(tmp_path) == sorted(str(number) for number in range(many))
 
 
 def test_the_root_is_chmodded_removed_and_made_again(
@@ -483,7 +493,7 @@ def test_a_client_that_raises_is_told_what_follows(
 def test_a_client_that_comes_back_under_its_identity_misses_nothing(
     server: Any, tmp_path: Path
 ) -> None:
-    endpoints = f"tcp -h 127.0.0.1 -p {free_port()}"
+    endpoints = free_endpoint()
     first = initialize()
     client = serve(first, "fixed", Client(), endpoints)
     identifier = start(server, tmp_path, client)
@@ -512,7 +522,7 @@ def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
     monkeypatch.setattr(outbox, "LONGEST_RETRY", 0.5)
     (tmp_path / "old").write_text("old")
     (tmp_path / "gone").write_text("gone")
-    endpoints = f"tcp -h 127.0.0.1 -p {free_port()}"
+    endpoints = free_endpoint()
     first = initialize()
     client = serve(first, "fixed", Client(), endpoints)
     identifier = start(server, tmp_path, client)
@@ -574,7 +584,7 @@ def test_an_inactivity_monitor_tells_of_each_end_of_activity(
     kind = slice_.MonitorType.Inactivity
     identifier = start(server, tmp_path, client, mType=kind, timeout=0.4)
     until(lambda: client.notices() == ["inactive"])
-    (tmp_path / "a").write_text("a")
+    (tmp_path / "a").symlink_to("anywhere")  # one event, however slow this machine is
     until(lambda: client.notices() == ["inactive", "inactive"])
     assert client.changes() == []
     assert state(server, identifier) == "Started"
