@@ -5,6 +5,7 @@ The grid is left out, and with it the router: who enters comes by the door behin
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
 
-from .monitor.fsserver import initialize
+from .monitor.fsserver import HOST, initialize
 
 USERS = ("amy", "zak")
 ICE = {
@@ -74,7 +75,7 @@ class Serving:
     ) -> None:
         """`properties` are OMERO's, `ice` those of Ice; `port` 0 is any."""
         self.ice = communicator(ice)
-        endpoint = f"tcp -h 127.0.0.1 -p {port}" if port else "tcp -h 127.0.0.1"
+        endpoint = f"tcp -h {HOST} -p {port}" if port else f"tcp -h {HOST}"
         adapter = self.ice.createObjectAdapterWithEndpoints("Blitz", endpoint)
         self.sandbox = build(adapter, data, properties or {}, now)
         adapter.activate()
@@ -135,8 +136,9 @@ class BehindTheRouter(Omero):
 
     def session_for(self, user: User) -> UserSession:
         client = Client(self._login(user.name, user.group))
-        port = int(self.blitz.address.rpartition(" -p ")[2].split()[0])
-        return UserSession(client, user, lambda: None, router=("127.0.0.1", port))
+        found = re.search(r"-h (\S+) -p (\d+)", self.blitz.address)
+        assert found is not None
+        return UserSession(client, user, lambda: None, router=(found[1], int(found[2])))
 
     def _login(self, name: str, group: str = "") -> Any:
         manager = manager_at(self.blitz.address, self._communicator)
