@@ -98,15 +98,16 @@ def test_forty_directories_deep(stored: Whole, part: str) -> None:
 def test_deeper_than_any_path(stored: Whole) -> None:
     """No program can open such a file by its path; OMERO neither."""
     store = a_store(stored)
-    store.write()
-    at = os.open(store.top / "0", os.O_RDONLY)
-    for _ in range(40):
-        os.mkdir("1" * 200, dir_fd=at)
-        inner = os.open("1" * 200, os.O_RDONLY, dir_fd=at)
+    with stored.clock.halted():
+        store.write()
+        at = os.open(store.top / "0", os.O_RDONLY)
+        for _ in range(40):
+            os.mkdir("1" * 200, dir_fd=at)
+            inner = os.open("1" * 200, os.O_RDONLY, dir_fd=at)
+            os.close(at)
+            at = inner
+        os.close(os.open("1", os.O_WRONLY | os.O_CREAT, dir_fd=at))
         os.close(at)
-        at = inner
-    os.close(os.open("1", os.O_WRONLY | os.O_CREAT, dir_fd=at))
-    os.close(at)
     stored.until(
         "it is told",
         lambda: any(row.state is State.FAILED for row in rows(stored)) or _left(stored, store),
@@ -135,24 +136,25 @@ def test_a_chunk_that_is_no_file(stored: Whole, tmp_path: Path, odd: str) -> Non
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")
     store = a_store(stored)
-    store.write()
-    chunk = store.top / "0" / "0.0"
-    chunk.unlink()
-    if odd == "FIFO":
-        os.mkfifo(chunk)
-    elif odd == "socket":
-        import socket
+    with stored.clock.halted():
+        store.write()
+        chunk = store.top / "0" / "0.0"
+        chunk.unlink()
+        if odd == "FIFO":
+            os.mkfifo(chunk)
+        elif odd == "socket":
+            import socket
 
-        here = Path.cwd()
-        os.chdir(chunk.parent)
-        try:
-            with socket.socket(socket.AF_UNIX) as made:
-                made.bind(chunk.name)
-        finally:
-            os.chdir(here)
-    else:
-        goal = {"link": outside / "secret", "dangling": outside / "nothing"}.get(odd, outside)
-        chunk.symlink_to(goal)
+            here = Path.cwd()
+            os.chdir(chunk.parent)
+            try:
+                with socket.socket(socket.AF_UNIX) as made:
+                    made.bind(chunk.name)
+            finally:
+                os.chdir(here)
+        else:
+            goal = {"link": outside / "secret", "dangling": outside / "nothing"}.get(odd, outside)
+            chunk.symlink_to(goal)
     why = until_failed(stored, store)
     assert "0/0.0: not a regular file" in why
 
@@ -180,16 +182,16 @@ def test_what_others_put_beside_its_files(stored: Whole) -> None:
 @pytest.mark.parametrize("name", [".zgroup", ".zattrs", "0/.zarray"])
 def test_metadata_that_is_no_file(stored: Whole, tmp_path: Path, name: str, odd: str) -> None:
     store = a_store(stored)
-    store.write()
-    place = store.top / name
-    kept = tmp_path / "kept"
-    place.rename(kept)
-    if odd == "link":
-        place.symlink_to(kept)
-    elif odd == "FIFO":
-        os.mkfifo(place)
-    else:
-        place.mkdir()
+    place, kept = store.top / name, tmp_path / "kept"
+    with stored.clock.halted():
+        store.write()
+        place.rename(kept)
+        if odd == "link":
+            place.symlink_to(kept)
+        elif odd == "FIFO":
+            os.mkfifo(place)
+        else:
+            place.mkdir()
     stored.until("it says why it is not imported", lambda: reason(stored, store))
     stored.clock.sleep(3 * QUIET_S)
     assert in_omero(stored, store) == []
@@ -410,10 +412,12 @@ def test_metadata_that_changes_its_mind(stored: Whole) -> None:
     before = json.dumps({"multiscales": [{"axes": AXES, "datasets": [{"path": "0"}]}]}).encode()
     early = [name for name in store.files if "/" not in name or name.startswith("0/")]
     store.files[".zattrs"] = before
-    store.write(*early[:-2])
-    stored.clock.sleep(QUIET_S / 2)
-    store.files[".zattrs"] = after
-    store.write(".zattrs", *early[-2:])
+    with stored.clock.halted():
+        store.write(*early[:-2])
+        stored.clock.sleep(QUIET_S / 2)
+        stored.clock.pass_by(QUIET_S / 2)
+        store.files[".zattrs"] = after
+        store.write(".zattrs", *early[-2:])
     stored.until("it waits", lambda: reason(stored, store).startswith("waits for"))
     assert in_omero(stored, store) == []
     store.write()
@@ -427,10 +431,11 @@ def test_a_store_that_becomes_one_of_zarr_3(stored: Whole) -> None:
     store.write(*names)
     stored.until("it waits", lambda: reason(stored, store).startswith("waits for"))
     other = a_store(stored, zarr=3)
-    other.write()
-    for name in names:
-        if name not in other.files:
-            (store.top / name).unlink()
+    with stored.clock.halted():
+        other.write()
+        for name in names:
+            if name not in other.files:
+                (store.top / name).unlink()
     until_once(stored, other)
 
 
@@ -493,18 +498,23 @@ def test_metadata_that_is_none(stored: Whole, name: str, text: bytes) -> None:
 
 
 def test_one_that_grows_for_ever(stored: Whole) -> None:
-    """Others go on, it is imported when it stops, and once."""
+    """Others go on, it is imported when it stops, and once.
+
+    Time passes from chunk to chunk, so that none is ever late.
+    """
     store = a_store(stored)
     ended = threading.Event()
 
     def grow() -> None:
-        store.write()
-        number = 0
-        while not ended.wait(QUIET_S / 6):
-            number += 1
-            name = f"0/9.{number}"
-            store.files[name] = b"x"
-            store.write(name)
+        with stored.clock.halted():
+            store.write()
+            number = 0
+            while not ended.wait(QUIET_S / 6):
+                stored.clock.pass_by(QUIET_S / 6)
+                number += 1
+                name = f"0/9.{number}"
+                store.files[name] = b"x"
+                store.write(name)
 
     writer = threading.Thread(target=grow)
     writer.start()
@@ -549,7 +559,6 @@ def test_what_may_not_be_read_for_a_while(stored: Whole, what: str) -> None:
     stored.until(
         "it is imported",
         lambda: [r for r in stored.journal.select(State.IMPORTED) if r.path == str(store.path)],
-        patience=20.0,
     )
     assert_alone(stored, store)
     assert len(in_omero(stored, store)) == 1
