@@ -13,7 +13,7 @@ class Ahead:
     """
 
     def __init__(self) -> None:
-        self._made = time.monotonic()
+        self._made = float(int(time.monotonic()))  # so that nothing is lost by rounding
         self.ahead = 0.0
 
     def __call__(self) -> float:

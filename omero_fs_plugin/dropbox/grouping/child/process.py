@@ -167,20 +167,26 @@ class Child:
             while (answer := decode(self._received)) is None:
                 ready = self._selector.select(min(_LOOK_S, limit))
                 # What it prints is no answer: one that prints without end is looked at too.
-                if (not ready or waiting.looks) and (waiting.is_over() or given_up()):
-                    raise TimeoutError
+                looks = not self._answers(ready) and (not ready or waiting.looks)
+                if looks and (waiting.is_over() or given_up()):
+                    ready = self._selector.select(0)  # since then we may have had no processor
+                    if not self._answers(ready):
+                        raise TimeoutError
                 for key, _ in ready:
                     take: Callable[[], None] = key.data
                     take()
         except TimeoutError:
-            at = self._pulse.path
+            at, idles = self._pulse.path, waiting.idles  # before its end, which takes a processor
             self.close()
             text = f"no answer within {waiting.limit:g} s"
-            raise ChildDied(text, reading=at, idle=waiting.idles) from None
+            raise ChildDied(text, reading=at, idle=idles) from None
         except (OSError, EOFError, ValueError) as error:
             at = self._pulse.path
             raise ChildDied(self._end(error), reading=at) from error
         return answer
+
+    def _answers(self, ready: Sequence[tuple[selectors.SelectorKey, int]]) -> bool:
+        return any(key.fileobj is self._connection for key, _ in ready)
 
     def _take_answer(self) -> None:
         data = self._connection.recv(1 << 16)
