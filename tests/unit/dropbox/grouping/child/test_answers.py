@@ -107,6 +107,12 @@ def test_one_that_had_come_before_the_look_counts(scene: Scene) -> None:
     assert scene.child.ask({"what": "is it"}, LIMIT) == {"it": "is"}
 
 
-def test_without_one_it_is_late(scene: Scene) -> None:
-    with pytest.raises(ChildDied, match="no answer within 60 s"):
+def test_without_one_it_is_late_and_what_it_did_until_then_counts(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To be ended takes a processor, too."""
+    process: Any = scene.child._child
+    monkeypatch.setattr(module, "_cpu", lambda pid: 5 if process.code is None else 6)
+    with pytest.raises(ChildDied, match="no answer within 60 s") as died:
         scene.child.ask({"what": "is it"}, LIMIT)
+    assert died.value.idle
