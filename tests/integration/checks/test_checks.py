@@ -269,7 +269,10 @@ def test_a_file_that_never_answers(omerodir: Path) -> None:
     os.mkfifo(fifo)
     configure(omerodir, {"omero.fs.readers": str(fifo)})
     try:
-        code, lines = run(omerodir, timeout=1.0)
+        for timeout in (1.0, 4.0, 16.0, 64.0):  # a busy machine takes longer for all the others
+            code, lines = run(omerodir, timeout=timeout)
+            if any(line.startswith("ok      mail: ") for line in lines):
+                break
         assert code == 2
         assert any(line.startswith("error   imports for default: no answer") for line in lines)
         assert any(line.startswith("ok      mail: ") for line in lines)

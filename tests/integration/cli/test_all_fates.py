@@ -114,8 +114,14 @@ def day(
     def are_met() -> bool:
         return met <= {one.path for row in whole.journal.select() for one in row.files}
 
+    def are_held() -> bool:
+        """What is in its quiet period has another stand soon, in the middle of a test."""
+        whys = {one.path: row.reason for row in whole.journal.select() for one in row.files}
+        return all(whys[str(path)] for path in found.waiting if path != written)
+
     try:
         whole.until("all are met", are_met)
+        whole.until("all but the one that is being written are held up", are_held)
         yield found
     finally:
         unreadable[0].chmod(0o600)

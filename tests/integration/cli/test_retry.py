@@ -54,7 +54,7 @@ class TestWhatWasHandedOver:
         shutil.copy(whole.drop("one.tif", "zak"), path)
         gate = whole.blitz.sandbox.pace.hold("ManagedRepository.importFileset")
         run("import", path, "--user", "amy")
-        whole.until("OMERO is asked for it", lambda: whole.row(path).state is State.IMPORTING)
+        whole.until("OMERO is asked for it", gate.reached.is_set)
         shutil.copy(whole.drop("two.tif", "zak"), path)
         whole.blitz.sandbox.pace.let_pass()
         gate.release()
@@ -69,7 +69,7 @@ class TestWhatWasHandedOver:
     ) -> None:
         gate = whole.blitz.sandbox.pace.hold("ManagedRepository.importFileset")
         run("import", *parts, "--user", "amy")
-        whole.until("it is importing", lambda: whole.row(parts[0]).state is State.IMPORTING)
+        whole.until("OMERO is asked for it", gate.reached.is_set)
         write_part(parts[1].parent, 1, NAMES)
         whole.blitz.sandbox.pace.let_pass()
         gate.release()
