@@ -264,11 +264,11 @@ class Omero:
 
         return str(self.ask(look))
 
-    def session_keys(self, *names: str) -> set[str]:
-        """The keys of the sessions these users have open."""
+    def session_keys(self, *names: str, ended: bool = False) -> set[str]:
+        """The keys of the sessions these users have open; with `ended` also those of before."""
         rows = self.rows(
-            "select s.uuid from Session s join s.owner o "
-            "where s.closed is null and o.omeName in (:names)",
+            "select s.uuid from Session s join s.owner o where o.omeName in (:names)"
+            + ("" if ended else " and s.closed is null"),
             names=list(names),
         )
         return {key for (key,) in rows}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ class DropBox:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(images.tiff() if content is None else content)
         return path
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[Path]:
+        """Drops a small TIFF, which FSServer hears of, and which somebody has open meanwhile.
+
+        So it is not at rest, however long the tests stand still on a busy machine.
+        """
+        path = self.directory / name
+        with path.open("xb", buffering=0) as held:
+            held.write(images.tiff())
+            path.open("ab").close()
+            yield path
 
     def drop_many(self, number: int) -> list[Path]:
         """Writes this many small TIFFs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -202,7 +203,8 @@ def test_watch_that_sees_nothing_in_time_ends_and_leaves_no_monitor(
 ) -> None:
     done = grid.run("fs", "watch", tmp_path, "--count", "1", "--timeout", "0.5", check=False)
     assert done.returncode == 1
-    assert "0 of 1 events" in done.stderr
+    # The time may be over before it watches: tests/integration/cli/test_watch.py has each of both.
+    assert re.search("0 of 1 events|not all directories below", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     until(
         "its monitor is gone",

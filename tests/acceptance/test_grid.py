@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,12 @@ def _nice(pid: int) -> int:
 
 
 def _of_threads(pid: int) -> set[tuple[int, int]]:
-    """Nice value and policy."""
-    threads = [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
-    return {(_nice(thread), os.sched_getscheduler(thread)) for thread in threads}
+    """Nice value and policy; a thread may end while we ask."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            found.add((_nice(int(entry.name)), os.sched_getscheduler(int(entry.name))))
+    return found
 
 
 def _descendants(pid: int) -> list[int]:

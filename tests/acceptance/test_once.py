@@ -79,18 +79,18 @@ class Scene:
 def scene(new_dropbox: Callable[..., DropBox]) -> Scene:
     place = new_dropbox("amy", "once")
     before = {name: place.drop(f"{name}/image.tif") for name in HARMLESS}
-    changed, removed = place.drop("changed.tif"), place.drop("removed.tif")
+    changed = place.drop("changed.tif")
+    with place.held("removed.tif") as removed:  # so it is removed before it has been quiet
+        place.server.until_told(removed, states=("waiting",))
+        removed.unlink()
 
     # A TIFF from its first bytes on, which could be imported much too early.
-    growing = place.drop("growing.tif")
     early: list[int] = []
-    with growing.open("ab", buffering=0) as appended:
-        for step in range(int(2.5 * QUIET_PERIOD / _APPEND_S)):
+    with place.held("growing.tif") as growing, growing.open("ab", buffering=0) as appended:
+        for _ in range(int(2.5 * QUIET_PERIOD / _APPEND_S)):
             time.sleep(_APPEND_S)
             appended.write(os.urandom(1000))
             early += place.omero.fileset_ids(growing)[growing]
-            if step == 0:
-                removed.unlink()
 
     first = place.until_imported(changed, *before.values())[0]
     sha1s = [sha1(changed)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from .conftest import QUIET_PERIOD
 from .dropping import DropBox
 from .server import Server
 from .test_commands import assert_one_line
-from .waiting import until
+from .waiting import PATIENCE, until
 
 LONG = 3600  # s; a quiet period that no test sees the end of
 
@@ -46,7 +47,7 @@ def outage(
 
     omero_api.close()
     grid.stop()
-    left = grid.processes()
+    left = _left(grid)
     handed = tmp_path_factory.mktemp("down") / "image.tif"
     handed.write_bytes(before.read_bytes())
     user = ("--user", "amy")
@@ -88,6 +89,17 @@ def outage(
         early,
         _quiet_period(grid),
     )
+
+
+def _left(grid: Server) -> dict[int, str]:
+    """The processes that do not end.
+
+    `omero admin stop` waits until the node does not answer, which may still be on its way out then.
+    """
+    end = time.monotonic() + PATIENCE
+    while (left := grid.processes()) and time.monotonic() < end:
+        time.sleep(0.25)
+    return left
 
 
 def _quiet_period(grid: Server) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -172,11 +173,10 @@ def test_a_user_sees_asks_and_is_answered(
             "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert across <= seen, f"the page is wider than {width} px"
-    thumbnail = page.find_element(By.CSS_SELECTOR, "[aria-labelledby=h-today] img")
-    page.execute_script("arguments[0].scrollIntoView()", thumbnail)
+    thumbnail = "(//*[@aria-labelledby='h-today']//img)[1]"
     until(
         "the thumbnail is there",
-        lambda: page.execute_script("return arguments[0].naturalWidth", thumbnail),
+        lambda: any(_each(page, thumbnail, "naturalWidth")),
         evidence=server.evidence,
     )
     assert f"?show=image-{fileset.images[0].id}" in page.page_source
@@ -359,8 +359,9 @@ def test_while_a_server_is_down_the_page_says_since_when(
     until("all are there", lambda: not heard(), evidence=server.evidence)
     server.ice(f"server disable {name}; server stop {name}")
     try:
-        said = until(f"it is said of {name}", heard, evidence=lambda: _text(page))
-        assert re.match(name + r" has not been heard since \d+ \w+, \d\d:\d\d:\d\d\.", said)
+        says = re.compile(name + r" has not been heard since \d+ \w+, \d\d:\d\d:\d\d\.")
+        # OMERO.web may answer late meanwhile, and that is said as well.
+        until(f"it is said of {name}", lambda: says.match(heard()), evidence=heard)
         for width in WIDTHS:
             _resize(page, width)
             assert page.execute_script(_MISSED) == []
@@ -518,8 +519,12 @@ def test_it_asks_less_while_it_gets_no_answer_or_a_slow_one(
         found: list[float] = page.execute_script("return window.delays")
         return found
 
-    until("it asked often", lambda: len(delays()) > 8, evidence=lambda: str(delays()))
-    found = delays()[:9]
+    def failed() -> list[float]:
+        """Without a look that was under way, and got its answer."""
+        return list(itertools.dropwhile(lambda delay: delay == 3000, delays()))
+
+    until("it asked often", lambda: len(failed()) > 8, evidence=lambda: str(delays()))
+    found = failed()[:9]
     assert found == sorted(found) and found[0] > 3000 and found[-1] == 60_000, found
     page.execute_script("window.back()")
     until("it asks as before", lambda: 3000 in delays(), evidence=lambda: str(delays()))

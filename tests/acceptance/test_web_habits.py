@@ -129,7 +129,11 @@ def test_two_clicks_two_tabs_and_the_way_back(
     # Both clicks had the one answer, and neither the way back nor a reload asks once more.
     for step in (page.back, page.forward, page.refresh):
         step()
-        assert _each(page, answered) == ["DropBox answered: it is tried again"]
+        until(
+            "it has its one answer",
+            lambda: _each(page, answered) == ["DropBox answered: it is tried again"],
+            evidence=evidence,
+        )
     assert "DropBox was asked" not in _text(page)
     # The other tab still shows the button of before; what it asks for is done as well.
     page.switch_to.window(second)
