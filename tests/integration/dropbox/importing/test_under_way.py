@@ -619,8 +619,9 @@ class TestWhatADeadAttemptLeft:
 # OMERO answers calls in any order: the file may be closed before it is asked for its id.
 @pytest.mark.parametrize("closed", [False, True], ids=["asked in time", "closed before"])
 def test_one_that_omero_has_answered_with_a_no_is_not_waited_for(
-    world: World, closed: bool
+    world: World, closed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(native, "_ANSWER_S", PATIENCE_S)  # it comes, however busy the machine is
     path = world.drop("a.tif")
     world.queue(path)
     busy = moods.Fault("ImportRequest.begin", "DatabaseBusyException", "busy", 1)
