@@ -16,6 +16,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Groupin
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
 from omero_fs_plugin.dropbox.journal.records import PART, Fileset, Found, chunks
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
 
 from .around import Around
 from .forming import BUSY_S, PATIENT, UNTOLD_S, Forming, Lock, Waits
@@ -200,7 +201,7 @@ class Assembly:
     def _is_as_asked(self, lot: Lot, path: str) -> bool:
         """Whether it rests here as it did when the lot was asked about."""
         rested = self._lots.stat_of(path)
-        return rested is not None and rested == lot.stats.get(path, rested)
+        return FileStat.untouched(lot.stats.get(path, rested), rested)
 
     def give_up(self, filesets: list[Fileset], lacks: Candidate, lock: Lock) -> None:
         """As `overdue.give_up`."""

@@ -82,6 +82,7 @@ class Lots:
         self._due: OrderedDict[Owner, dict[str, float]] = OrderedDict()
         self._waiting = Neighbourhood()  # files that were asked about
         self._asking: set[str] = set()  # users who have a lot out
+        self._out = Neighbourhood()  # their directories, each as a file that is called as its user
         # Files that left without a result: they are to settle anew.
         self._released: list[Found] = []
 
@@ -143,8 +144,11 @@ class Lots:
             self.ask_near(directory, now + AGAIN_S)
 
     def ask_near(self, directory: str, at: float) -> None:
-        """Asks again, at the time `at`, about what waits in or around `directory`."""
-        for owner, other in self._waiting.near(directory):
+        """Asks again, at the time `at`, about what waits in or around `directory`.
+
+        What is asked about just now is asked about again: perhaps it was read before.
+        """
+        for owner, other in (*self._waiting.near(directory), *self._out.near(directory)):
             self._set_due(owner, other, at)
 
     def ask_all(self, now: float, root: str | None = None) -> None:
@@ -152,7 +156,7 @@ class Lots:
 
         Who knows what has changed around it.
         """
-        for owner, directory in self._waiting.all():
+        for owner, directory in (*self._waiting.all(), *self._out.all()):
             if root is None or owner[1] == root:
                 self._set_due(owner, directory, now)
 
@@ -180,6 +184,8 @@ class Lots:
                 self._due.move_to_end(owner)
             if chosen:
                 self._asking.add(user)
+                for directory in _directories(chosen):
+                    self._out.add(f"{directory}/{user}", owner)
                 stats = {path: self._at(path).stat for path in sorted(chosen)}
                 rule = self._rule_of(chosen[0]) or self._at(chosen[0]).rule
                 return Lot(user, root, rule, tuple(stats), stats)
@@ -203,11 +209,17 @@ class Lots:
     def back(self, lot: Lot) -> set[str]:
         """Takes back a lot after its answer.  Returns those of its files that have not changed."""
         self._asking.discard(lot.user)
+        for directory in _directories(lot.files):
+            self._out.remove(f"{directory}/{lot.user}")
         return self.unchanged(lot)
 
     def unchanged(self, lot: Lot) -> set[str]:
-        """Those of its files that have not changed."""
-        return {path for path in lot.files if self.stat_of(path) == lot.stats[path]}
+        """Those of its files that rest as they did: nobody has touched them, and be it a chmod.
+
+        Else what a reader said of one that was shut would be held against it when it rests anew.
+        """
+        stats = lot.stats
+        return {p for p in lot.files if FileStat.untouched(stats[p], self.stat_of(p))}
 
     def ask_again(self, lot: Lot, at: float) -> None:
         """Takes back a lot without an answer, and asks about what is left of it at that time."""
@@ -227,6 +239,11 @@ class Lots:
     def incomplete(self) -> dict[str, Candidate]:
         """The files that wait for parts which may never come, each with its set."""
         return {path: one.lacks.candidate for path, one in self._all() if one.lacks is not None}
+
+    def lacks(self, path: str) -> bool:
+        """Whether it waits for parts which may never come, as was found out since it rests."""
+        rested = self._find(path)
+        return rested is not None and rested.lacks is not None
 
     def _one_of(self, candidate: Candidate) -> _Lacking:
         known = self._lacking.get(candidate.files[0])
@@ -262,3 +279,7 @@ class Lots:
         """Never later than a time that was set before, perhaps while a lot was out."""
         due = self._due.setdefault(owner, {})
         due[directory] = min(at, due.get(directory, at))
+
+
+def _directories(paths: Iterable[str]) -> set[str]:
+    return {path.rpartition("/")[0] for path in paths}

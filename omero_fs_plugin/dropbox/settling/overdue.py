@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.journal.records import PART, Fileset, chunks
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
 
 from .forming import Lock
 from .lots import Lots
@@ -77,11 +78,15 @@ def give_up(
     Gives that fileset; None: one of them has.  Takes the lock itself, for the last part.
     """
     with lock:
+        if not all(lots.lacks(one.path) for one in filesets):
+            return None  # one rests anew, and nobody has looked what its set lacks now
         stats = {one.path: lots.stat_of(one.path) for one in filesets}
 
     def sure() -> bool:
-        now = ((lots.stat_of(path), stat) for path, stat in stats.items())
-        return all(rested is not None and rested == stat for rested, stat in now)
+        return all(
+            FileStat.untouched(stat, lots.stat_of(path)) and lots.lacks(path)
+            for path, stat in stats.items()
+        )
 
     order = {path: position for position, path in enumerate(lacks.files)}
     filesets.sort(key=lambda one: order.get(one.path, len(order)))
@@ -92,6 +97,6 @@ def give_up(
         return None  # one of them stirs: it is asked about again
     with lock:
         for path, stat in stats.items():
-            if lots.stat_of(path) == stat:
+            if FileStat.untouched(stat, lots.stat_of(path)):
                 lots.remove(path)
     return failed
