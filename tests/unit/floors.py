@@ -175,7 +175,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.settling": {
         "handover": "groupers assembly",
-        "groupers": "looks pipeline lots unread warmth",
+        "groupers": "looks rights pipeline lots warmth",
+        "rights": "unread pipeline lots",
         "looks": "pipeline",
         "pipeline": (
             "meeting resting large assembly forming overdue stores around underway lots "

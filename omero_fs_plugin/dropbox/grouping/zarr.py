@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from omero_fs_plugin.config.readers import PACKAGE
+from omero_fs_plugin.errors import Unreadable
 
 from .filesets import Candidate
 from .opening import Opener, open_file
@@ -43,12 +44,15 @@ def look_at(
     metadata = Metadata(root, store, opener, beat)
     promises = _Promises(metadata)
     incomplete, refused = "", ""
+    unread: tuple[str, ...] = ()
     try:
         promises.read()
     except NotWhole as error:
         incomplete = str(error)
     except Refused as error:
         refused = str(error)
+        if isinstance(error.__cause__, Unreadable):
+            unread = (error.__cause__.path,)
     slow = f"{metadata.under_way} may be on its way" if metadata.under_way else ""
     if promises.empty:
         slow = f"{store}{promises.empty[0]} has no chunk yet"
@@ -60,6 +64,7 @@ def look_at(
         incomplete=incomplete,
         refused=refused,
         slow=slow,
+        unread=unread,
         needs=tuple(sorted(promises.needs)),
     )
 

@@ -97,6 +97,24 @@ class Rows:
         with self._database.reading() as connection:
             return self._load(connection, connection.scalars(statement.limit(limit)).all())
 
+    def blamed(self, words: str, filesets: Sequence[int] | None = None) -> list[tuple[str, str]]:
+        """(root, reason) of each that was skipped or has failed for a reason with `words` in it.
+
+        Of `filesets`, or of all.
+        """
+        table = schema.fileset.c
+        statement = select(table.root, table.reason).where(
+            table.state.in_((State.SKIPPED, State.FAILED)),
+            table.reason.contains(words, autoescape=True),
+        )
+        parts = [statement]
+        if filesets is not None:
+            parts = [statement.where(table.id.in_(some)) for some in chunks(filesets, CHUNK)]
+        with self._database.reading() as connection:
+            return [
+                (row.root, row.reason) for part in parts for row in connection.execute(part).all()
+            ]
+
     def counts(self, user: str | None = None) -> dict[str, int]:
         """Number of filesets in each state, also if it is 0.  With `user`, only that user's."""
         state = schema.fileset.c.state

@@ -16,7 +16,7 @@ from omero_fs_plugin import icegrid
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.afterwards.caretaker import Caretaker
-from omero_fs_plugin.dropbox.confine import is_there
+from omero_fs_plugin.dropbox.confine import is_there, look_beneath
 from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
@@ -38,7 +38,7 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar, wrong_in
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
-from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.errors import ImportRefused, JournalError, Unreadable
 from omero_fs_plugin.stores import directory_of
 
 from .configuration import Configuration
@@ -93,6 +93,11 @@ class Parts:
         if self.quarantine.looks(time.monotonic()):
             forsaken = partial(_unless_away, self._finish_forsaken)
             self.lanes.do("", forsaken, key="forsaken", beside="quarantine")
+
+    def has_failed(self, fileset: Fileset) -> None:
+        """An import has failed, here or on another machine."""
+        self.groupers.could_not_import(fileset)
+        take_out(self.lanes, self.quarantine, fileset)
 
     def _finish_forsaken(self) -> None:
         """In a lane of its own: the journal may not answer, and whoever tends waits for nothing."""
@@ -175,7 +180,7 @@ def put_together(
         number=settings.importers,
         held=held,
         import_duplicates=lambda: configuration.settings.duplicates == "import",
-        quarantine=partial(take_out, lanes, quarantine),
+        quarantine=lambda fileset: parts.has_failed(fileset),
         changed=lambda fileset: heard([met.path for met in fileset.files]),
         methods=methods,
         address=(settings.host, settings.port),
@@ -200,7 +205,7 @@ def put_together(
         beside=new_users.look,
     )
     places.late = partial(rescanner.ask, "directories are known now that were not at the start")
-    return Parts(
+    parts = Parts(
         journal=journal,
         omero=omero,
         users=users,
@@ -237,6 +242,7 @@ def put_together(
             unwatched_nodes=lambda: unheard_nodes(troubles()),
         ),
     )
+    return parts
 
 
 def fault_of(node: str) -> str:
@@ -279,9 +285,19 @@ def outside(
         with calls.at(root_of(path)):
             return oddity_at(path)
 
+    def may_read(path: str) -> bool:
+        try:
+            look_beneath(root_of(path), path)
+        except Unreadable:
+            return False
+        except ImportRefused:
+            return True  # it is something else by now: whoever meets it says what
+        return True
+
     return Outside(
         stat=places.stat,
         is_user=is_user,
+        may_read=may_read,
         oddity=oddity,
         is_there=is_there,
         written=Writers(places.watch_dir).of,

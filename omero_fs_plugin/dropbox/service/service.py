@@ -38,7 +38,7 @@ from .dispatch import Dispatch
 from .figures import figures, troubles
 from .hearing import Hearing
 from .hearsay import Hearsay
-from .parts import put_together, take_out
+from .parts import put_together
 from .showing import Showing
 from .standby import Standby
 
@@ -191,7 +191,7 @@ class DropBox:
             self.journal,
             self._who,
             changed=self.dispatch.heard,
-            failed=partial(take_out, self.lanes, self.quarantine),
+            failed=self.parts.has_failed,
         )
 
         def looked() -> None:

@@ -13,6 +13,6 @@ files, or says what it waits for, and ``overdue`` has those that stay incomplete
 ``large`` forms sets of very many files, while others go on.  ``stores`` knows directories that
 are one image, ``looks`` looks at those that wait, and ``often`` lets those rest for longer that
 change again and again.  ``uncovered`` lets files rest that no rule covers, ``unread`` has those
-that could not be read, ``left_alone`` what can never be imported.  ``handover`` does the same
-for `omero fs import`.
+that could not be read, ``rights`` has them tried again, and ``left_alone`` has what can never be
+imported.  ``handover`` does the same for `omero fs import`.
 """

@@ -30,7 +30,6 @@ from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
 from omero_fs_plugin.dropbox.grouping.promises.table import depth_below
 from omero_fs_plugin.dropbox.grouping.zarr import READER
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.stores import is_store
 from omero_fs_plugin.system_names import is_no_member
@@ -38,7 +37,7 @@ from omero_fs_plugin.system_names import is_no_member
 from .looks import Looks
 from .lots import Lot
 from .pipeline import Pipeline
-from .unread import Unread, named, unread
+from .rights import Rights
 from .warmth import Warmth
 
 log = logging.getLogger(__name__)
@@ -146,9 +145,8 @@ class Groupers:
         self._groupers = [make() for _ in range(number)]
         self._expired = time.monotonic()
         self._looked = -math.inf  # s: when files that could not be read were looked at
-        self._unread = Unread()
+        self._rights = Rights(pipeline, lanes, lambda: time.monotonic())
         self._looks = Looks(pipeline, lanes)
-        self._remembered = False  # whether it has those of the time before the start
         self.trouble = ""  # why nothing can be grouped; empty while files can be
         self._warmth = Warmth(number)
         self._threads = [
@@ -201,7 +199,7 @@ class Groupers:
             try:
                 now = time.monotonic()
                 self._expire(now)
-                self._look_at_unread(now)
+                self._look(now)
                 lot = self._pipeline.next_lot(now) if self._warmth.may_take(me) else None
                 if lot is not None:
                     with self._warmth.at_work(me):
@@ -222,8 +220,11 @@ class Groupers:
             with self._news:
                 if not self._stopping.is_set():
                     # `wake` comes after a file is at rest, so it finds us waiting or we find it.
-                    awaited = len(self._pipeline.lots) or self._unread.roots()
-                    self._news.wait(_STEP_S if awaited else _IDLE_S)
+                    if len(self._pipeline.lots):
+                        wait = _STEP_S
+                    else:
+                        wait = _UNREAD_S if self._rights.awaited else _IDLE_S
+                    self._news.wait(wait)
 
     def _warm(self, grouper: Grouper) -> None:
         """Starts its process, so that the first file need not wait for it.
@@ -269,8 +270,7 @@ class Groupers:
             return  # another DropBox may be at work by now
         self.trouble = ""
         now = time.monotonic()
-        unreadable = {path: self._pipeline.stat_of(path) for path in unread(grouping)}
-        self._unread.note(lot.root, unreadable)
+        self._rights.answered(lot, grouping)
         try:
             if self._pipeline.grouped(lot, grouping, now, now - begun):
                 self._queued()
@@ -296,30 +296,19 @@ class Groupers:
         if back:
             self._pipeline.heard(back, time.monotonic())
 
-    def _look_at_unread(self, now: float) -> None:
-        """Lets files settle again whose rights have changed since they could not be read."""
-        if now - self._looked < _UNREAD_S:
-            return
-        self._looked = now
-        self._looks.look()
-        if not self._remembered:
-            self._remembered = True
-            for failed in self._pipeline.journal.select(State.FAILED):
-                if path := named(failed.reason):
-                    stats = {met.path: met.stat for met in failed.files}
-                    self._unread.note(failed.root, {path: stats.get(path)})
+    def could_not_import(self, fileset: Fileset) -> None:
+        """It has failed in an import.  If a file could not be read, it is tried again."""
+        self._rights.failed(fileset.id)
+        self.wake()
 
-        def look(root: str) -> None:
-            try:
-                news = self._unread.changed(root, self._pipeline.outside.stat)
-            except OSError as error:
-                log.info("%s: %s", root, error)
+    def _look(self, now: float) -> None:
+        """Looks at stores, and lets files settle again whose rights have changed."""
+        with self._news:  # each of the threads does this
+            if now - self._looked < _UNREAD_S:
                 return
-            if news:
-                self._pipeline.heard(news, time.monotonic())
-
-        for root in self._unread.roots():
-            self._lanes.do(root, partial(look, root), key="unread", beside="unread")
+            self._looked = now
+        self._looks.look()
+        self._rights.look()
 
     def _expire(self, now: float) -> None:
         """Counts at most two intervals at once: if more time passed, the process stood still."""

@@ -18,13 +18,15 @@ class Outside:
     is there is none.  `is_user` says whether a directory's name is an OMERO
     user's (True while OMERO is away, for then nobody knows), `is_there`
     whether a directory is there, and `written` which paths a process is known
-    to hold open to write.
+    to hold open to write.  `may_read` opens a regular file, and says whether its rights allow that;
+    it raises OSError when that cannot be told.
 
     Where a disk does not answer, each of them raises RootAway.
     """
 
     stat: Callable[[str], FileStat | None]
     is_user: Callable[[str], bool]
+    may_read: Callable[[str], bool] = lambda path: True
     oddity: Callable[[str], str] = lambda path: ""
     is_there: Callable[[str], bool] = lambda directory: True
     written: Callable[[Collection[str]], Collection[str]] = lambda paths: ()

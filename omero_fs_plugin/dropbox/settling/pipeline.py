@@ -60,6 +60,14 @@ class Pipeline:
         """Events about `paths`: each is a sign of life."""
         self._meeting.heard(paths, now)
 
+    def mended(self, paths: Iterable[str], now: float) -> None:
+        """Files that could not be read, and perhaps can now.  What waits for them may go on."""
+        paths = list(paths)
+        self._meeting.heard(paths, now)
+        with self.files.lock:
+            for directory in {path.rpartition("/")[0] for path in paths}:
+                self.lots.ask_near(directory, now)
+
     def scanned(self, found: Sequence[Found], now: float) -> None:
         """Files that a rescan saw.  Only those that differ from what was known are news."""
         self._meeting.meet(found, now, alive=False)

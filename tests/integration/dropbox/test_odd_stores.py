@@ -19,6 +19,7 @@ import pytest
 from omero_fs_plugin.dropbox.importing import store_importer
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.stores import digest, in_order
 from tests.integration.whole import QUIET_S, Whole
 from tests.stores import AXES, Store, image
@@ -555,6 +556,8 @@ def test_what_may_not_be_read_for_a_while(stored: Whole, what: str) -> None:
     stored.until("it says why", lambda: "Permission denied" in why())
     stored.until_known(stored.drop("beside.tif", user="zak"))
     assert in_omero(stored, store) == []
+    # Nothing is under way by then, and nothing that comes of it wakes anybody.
+    stored.clock.sleep(3 * groupers._STEP_S)
     shut.chmod(rights)
     stored.until(
         "it is imported",

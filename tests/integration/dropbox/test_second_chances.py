@@ -16,6 +16,7 @@ from omero_fs_plugin.dropbox.importing import returning
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import groupers
 from tests import bioformats
 from tests.integration.whole import QUIET_S, Whole
 
@@ -412,3 +413,28 @@ def test_a_failed_file_moved_to_another_directory_of_the_user_is_tried_there(
     moved.write_bytes(content + b"another")
     whole.until_known(moved)
     whole.until("it is alone", lambda: rows_of(whole, path) == [])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_only_its_import_could_not_read_is_tried_again(
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was shut after it was grouped; no other event is needed once it is mended."""
+    monkeypatch.setattr(groupers, "_UNREAD_S", 0.2)
+    whole = make_whole(rescanInterval="0")
+    whole.until_known(whole.drop("before.tif"))
+    whole.blitz.stop()
+    path = whole.drop("a.tif")
+    under_way = (State.QUEUED, State.IMPORTING)
+    whole.until(
+        "it is grouped", lambda: str(path) in {f.path for f in whole.journal.select(*under_way)}
+    )
+    path.chmod(0)
+    whole.blitz.start()
+    whole.until_known(path, states=(State.FAILED,))
+    assert "and it is tried again" in whole.row(path).reason
+    whole.clock.sleep(3 * groupers._STEP_S)
+    path.chmod(0o600)
+    whole.until_known(path)
+    whole.until_settled()
+    whole.assert_once(path)

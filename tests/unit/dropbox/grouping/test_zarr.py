@@ -444,3 +444,20 @@ def test_it_says_at_each_chunk_that_it_goes_on(tmp_path: Path) -> None:
     beats: list[None] = []
     look_at(str(store.top.parent), str(store.path), beat=lambda: beats.append(None))
     assert len(beats) >= len(chunks(store)) == 256
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("zarr", [2, 3])
+def test_which_file_of_its_metadata_may_not_be_read_is_told(tmp_path: Path, zarr: int) -> None:
+    """So it is looked at until it may."""
+    for kind in KINDS:
+        store = KINDS[kind](tmp_path / f"{kind}.zarr", zarr)
+        store.write()
+        for name in metadata(store):
+            (store.top / name).chmod(0)
+            found = looked(store)
+            (store.top / name).chmod(0o600)
+            if found.refused:  # else nobody reads it
+                assert found.unread == (f"{store.path}{name}",)
+                assert found.refused.startswith(f"{store.path}{name}: cannot be read by the server")
+        assert looked(store).unread == ()
