@@ -28,13 +28,18 @@ class LeftAlone(dict[str, str]):
         """Notes it, if there is room.  Whether the log should have a line for it.
 
         That is the first of its directory for this reason.  `unseen`: the reason is over when the
-        path is seen.
+        path is seen.  Of these, more are kept than are shown: each is to be looked at again.
         """
-        if path in self or len(self) >= MOST_IN_ALL or self._number[top] >= MOST:
+        if path in self:
+            return False
+        full = len(self) >= MOST_IN_ALL or self._number[top] >= MOST
+        if not unseen:
+            self._unseen.discard(path)
+        elif not full or len(self._unseen) < MOST_IN_ALL:
+            self._unseen.add(path)
+        if full:
             return False
         self[path] = reason
-        if unseen:
-            self._unseen.add(path)
         self._top_of[path] = top
         self._number[top] += 1
         alike = path.rpartition("/")[0], reason
@@ -46,9 +51,9 @@ class LeftAlone(dict[str, str]):
 
     def forget(self, path: str) -> None:
         """It is gone."""
+        self._unseen.discard(path)
         if path in self:
             del self[path]
-            self._unseen.discard(path)
             self._number[self._top_of.pop(path)] -= 1
 
     def seen(self, path: str) -> None:

@@ -20,7 +20,8 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.places import NOBODY
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
-from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.stores import is_store
 
 from .owners import Owners
 from .rescan import Look, looks, of_the_share
@@ -250,9 +251,13 @@ class Rescanner:
                 if self._stopping.is_set():
                     return
                 try:
-                    if stat_module.S_ISDIR(os.lstat(path).st_mode):
+                    if is_store(path):
+                        self._pipeline.outside.stat(path)  # any directory in it may be shut
+                    elif stat_module.S_ISDIR(os.lstat(path).st_mode):
                         os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
                     mended.append(path)
+                except ImportRefused as error:
+                    log.info("%s: %s", path, error)
                 except OSError as error:
                     if of_the_share(error):
                         return

@@ -54,3 +54,27 @@ def test_what_can_be_seen_again_is_told_no_more_and_the_rest_stays() -> None:
     left.note(AMY, f"{AMY}/day", "a link")
     left.seen(f"{AMY}/day")
     assert left[f"{AMY}/day"] == "a link", "what is told by now is not that it was unseen"
+
+
+def test_what_could_not_be_seen_is_kept_though_it_is_not_shown() -> None:
+    """Else nobody would look whether it can be seen again."""
+    left = LeftAlone()
+    shut = [f"{AMY}/{n}" for n in range(2 * MOST)]
+    for path in shut:
+        left.note(AMY, path, "cannot be listed", unseen=True)
+    assert len(left) == MOST and set(left.unseen()) == set(shut)
+    left.forget(shut[-1])
+    assert shut[-1] not in left.unseen()
+    left.forget(shut[0])
+    left.note(AMY, shut[-2], "a link")
+    left.seen(shut[-2])
+    assert left[shut[-2]] == "a link"
+
+
+def test_of_these_too_there_is_a_limit_which_hides_nothing_of_another() -> None:
+    left = LeftAlone()
+    for n in range(3 * MOST_IN_ALL):
+        left.note(AMY, f"{AMY}/{n}", "cannot be listed", unseen=True)
+    left.note(ZAK, f"{ZAK}/day", "cannot be listed", unseen=True)
+    assert len(left.unseen()) <= MOST_IN_ALL + MOST
+    assert f"{ZAK}/day" in left and f"{ZAK}/day" in left.unseen()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.settling.left_alone import LeftAlone
@@ -29,6 +30,7 @@ class Pipeline:
 
     def __init__(self, top: Path) -> None:
         self.places = places_of(top)
+        self.outside: Any = SimpleNamespace()
         self.files: Any = SimpleNamespace(
             unsure=set(),
             unrecorded=False,
@@ -206,6 +208,29 @@ def test_what_could_not_be_seen_is_looked_at_when_its_rights_are_mended(
     finally:
         for directory in (shut, below.parent):
             directory.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_store_with_a_shut_directory_is_not_taken_for_mended(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
+) -> None:
+    """Its top can be listed.  Else all that its user has would be looked at every five seconds."""
+    shut = tmp_path / "amy/a.zarr/0"
+    shut.mkdir(parents=True)
+    store = f"{tmp_path}/amy/a.zarr/"
+    told, looked = pipeline.files.left_alone, []
+    told.note(f"{tmp_path}/amy", store, "cannot be looked at", unseen=True)
+    pipeline.files.no_longer_left = told.forget
+    pipeline.outside.stat = lambda path: stat_of(f"{tmp_path}/amy", path)
+    rescanner.look_at = looked.append  # type: ignore[method-assign]
+    shut.chmod(0)
+    try:
+        rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+        assert looked == [] and told.unseen() == [store]
+    finally:
+        shut.chmod(0o755)
+    rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+    assert looked == [f"{tmp_path}/amy"] and told.unseen() == []
 
 
 def test_what_is_left_alone_is_told_no_more_when_it_is_gone(
