@@ -184,7 +184,7 @@ INSIDE: dict[str, dict[str, str]] = {
         ),
         "meeting": "stores underway neighbourhood",
         "stores": "underway",
-        "resting": "underway settle",
+        "resting": "stores underway settle",
         "large": "forming around lots",
         "assembly": "forming overdue around lots",
         "overdue": "forming lots",

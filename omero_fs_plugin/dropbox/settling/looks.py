@@ -78,7 +78,8 @@ class Looks:
         if now >= self._asked + _KNOWN_S:
             self._asked = now
             known = self._pipeline.files.journal.stores()
-            self._again = {path: self._again.get(path, now) for path in known}
+            apart = [path for path in known if not self._pipeline.stores.around(path)]
+            self._again = {path: self._again.get(path, now) for path in apart}
         by_root: dict[str, list[str]] = {}
         for path, due in sorted(self._again.items(), key=lambda one: one[1]):
             if due > now:

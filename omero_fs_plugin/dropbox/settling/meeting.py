@@ -50,6 +50,8 @@ class Meeting:
                 continue
             gone.append(path)
             self._tell_odd(path)
+            if is_store(path):
+                self._no_store(path)
         self.gone(gone, now)
         self.meet(met, now, alive=True)
 
@@ -96,6 +98,13 @@ class Meeting:
                     del folded[store]
         return list(folded)
 
+    def _no_store(self, path: str) -> None:
+        """Nothing is there; what comes there next is a store only if the disk says so."""
+        try:
+            self._stores.on_disk(f"{path}any")
+        except OSError as error:
+            self._files.cannot_tell(path, error)
+
     def _tell_odd(self, path: str) -> None:
         try:
             why = self._outside.oddity(path)
@@ -127,10 +136,13 @@ class Meeting:
                 except OSError as error:
                     self._files.cannot_tell(path, error)
             self.gone([path for path, stat in looked.items() if stat is None], now)
+            inside = self._inside(looked)  # perhaps of a store since the last start
             with self._files.lock:
                 for path, stat in looked.items():
                     at_rest = self._lots.stat_of(path)
                     if stat is None or path in self._settler or FileStat.untouched(at_rest, stat):
+                        continue
+                    if path in inside or self._stores.around(path):
                         continue
                     self._lots.remove(path)
                     self._files.stir(Found(path, stat), now, lies_in[path])
@@ -145,14 +157,19 @@ class Meeting:
     def meet(self, found: Sequence[Found], now: float, *, alive: bool) -> None:
         """Takes files that were seen.  `alive`: that is a sign of life; else only a change is."""
         for one in found:
-            (self._stores.met if is_store(one.path) else self._stores.not_one)(one.path)
+            if is_store(one.path) and not self._stores.around(one.path):
+                self._stores.met(one.path)
         ours = self._ours(found)
+        parts: list[Found] = []
         for start in range(0, len(ours), BATCH):
             batch = ours[start : start + BATCH]
             with self._files.lock:
                 fresh = []
                 for met in batch:
                     self._files.seen(met.path)
+                    if self._stores.around(met.path):
+                        parts.append(met)
+                        continue
                     if met.path not in self._settler:
                         if met.path in self._lots:
                             rested = self._lots.stat_of(met.path)
@@ -192,6 +209,38 @@ class Meeting:
                     if former is not None and former not in self._settler:
                         self._files.stir(Found(former, met.stat), now)
             self._follow(new)
+        if parts:
+            self._meet_parts(parts, now, alive=alive)
+
+    def _meet_parts(self, parts: Sequence[Found], now: float, *, alive: bool) -> None:
+        """Files that lie in a store which was met since they were looked at: that is met instead.
+
+        Or by themselves, if the disk says that there is none any more.
+        """
+        inside = self._inside([met.path for met in parts])
+        self.heard(dict.fromkeys(inside.values()), now)
+        if apart := [met for met in parts if met.path not in inside]:
+            self.meet(apart, now, alive=alive)
+
+    def _inside(self, paths: Iterable[str]) -> dict[str, str]:
+        """Those of `paths` that lie in a store which was met, each with it, as the disk says now.
+
+        If it cannot tell, what was known counts.
+        """
+        inside: dict[str, str] = {}
+        asked: set[str] = set()
+        for path in paths:
+            if not (store := self._stores.around(path)):
+                continue
+            if store not in asked:
+                try:
+                    store = self._stores.on_disk(path)
+                except OSError as error:
+                    self._files.cannot_tell(path, error)
+                asked.add(store)
+            if store:
+                inside[path] = store
+        return inside
 
     def unaccounted(self, files: Sequence[tuple[str, os.stat_result]]) -> list[Found]:
         """Those of which something may be news: `meet` decides.
@@ -203,7 +252,10 @@ class Meeting:
         if ended and (len(self._settler) or len(self._lots)):
             with self._files.lock:
                 ended = {p for p in ended if p not in self._settler and p not in self._lots}
-        self._stores.none_around(ended)
+        try:
+            self._stores.met_apart(ended)
+        except OSError as error:
+            log.info("nobody knows which directories are stores: %s", error)
         if len(ended) == len(files):
             return []
         return [Found(path, FileStat.of(stat)) for path, stat in files if path not in ended]
@@ -233,6 +285,7 @@ class Meeting:
             for start in range(0, len(gone), SMALL_BATCH):
                 some = list(gone.items())[start : start + SMALL_BATCH]
                 with self._files.lock:
+                    some = [one for one in some if not self._stores.around(one[1][1].path)]
                     for _, (path, _) in some:
                         self._settler.forget(path)
                         self._lots.remove(path)

@@ -49,8 +49,9 @@ class Pipeline:
         self.outside = outside
         self.files = Underway(journal, places, settler, outside)
         self.lots = self.files.lots
-        self._meeting = Meeting(self.files, Stores(self.files))
-        self._resting = Resting(self.files)
+        self.stores = Stores(self.files)
+        self._meeting = Meeting(self.files, self.stores)
+        self._resting = Resting(self.files, self.stores)
         self._forming = Forming(
             journal, self.lots, pending=settler.__contains__, stirring=settler.first
         )

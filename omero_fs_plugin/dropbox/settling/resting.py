@@ -10,14 +10,16 @@ from omero_fs_plugin.dropbox.places import Place, no_user
 from omero_fs_plugin.events import FileStat
 
 from .settle import Pending
+from .stores import Stores
 from .underway import BATCH, Underway
 
 
 class Resting:
     """Decides which files are at rest and which go on settling."""
 
-    def __init__(self, files: Underway) -> None:
+    def __init__(self, files: Underway, stores: Stores) -> None:
         self._files = files
+        self._stores = stores
         self._journal, self._places, self._outside = files.journal, files.places, files.outside
         self._settler, self._lots = files.settler, files.lots
 
@@ -124,6 +126,8 @@ class Resting:
         orphans = [Found(path, at_rest[path]) for path in at_rest if path not in opened]
         known = self._journal.known(orphans, self._places.user_of)
         changed = [met for met in orphans if met.path not in known]
+        # What has become a part of a store has ended with that.
+        changed = [met for met in changed if not self._stores.around(met.path)]
         # What is on its way home from quarantine gets its row when it has arrived.
         coming = self._files.coming([met.path for met in changed])
         changed = [met for met in changed if met.path not in coming]

@@ -6,10 +6,18 @@ An event of a chunk is an event of its store, which follows from the path.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Collection
 
 from omero_fs_plugin.config.layout import OF_OWNER
-from omero_fs_plugin.stores import above, is_marker, is_store, is_store_name, store_at
+from omero_fs_plugin.stores import (
+    above,
+    directory_of,
+    is_marker,
+    is_store,
+    is_store_name,
+    store_at,
+)
 
 from .underway import Underway
 
@@ -21,28 +29,59 @@ class Stores:
 
     Rule: a directory that is called like a store is one.  Any other is one from the moment that
     its metadata is met; what was met of it before, file by file, is then a part of it.  The disk
-    is asked only when a name of such metadata is met that lies in no known store.
+    is asked only when a name of such metadata is met that lies in no known store, and when
+    something comes of what was known to be a part.
     """
 
     def __init__(self, files: Underway) -> None:
         self._files = files
         self._by_content: set[str] | None = None  # stores that their names do not tell
+        self._reading = threading.Lock()
 
     def of(self, path: str) -> str:
-        """The store that the file at `path` is or lies in; empty: in none.  Raises OSError."""
-        if store := self._files.places.store(path):
-            if is_store(path):
-                self.met(store)
-            return store
+        """The store that `path` is or lies in; empty: in none.  Raises OSError."""
         place = self._files.places.place(path)
         if place is None:
             return ""
         known = self._known()
-        for directory in above(place.root, path) if known else ():
-            if store_at(directory) in known:
+        for directory in above(place.root, path):
+            if is_store_name(directory.rpartition("/")[2]) or store_at(directory) in known:
                 return store_at(directory)
-        if not is_marker(path):
+        if is_store(path):
+            self.met(path)
+            return path
+        return self._asked(path) if is_marker(path) else ""
+
+    def around(self, path: str) -> str:
+        """The outermost store that `path` lies in and that was met; empty: none.  Needs no disk.
+
+        Stores that their names tell are found by `of`.  Whoever has looked at a path has to ask
+        this once more with the lock: a store may have been met since.  What lies below it has
+        ended with that, and is to get no row any more.
+        """
+        return next(iter(self._all_around(path)), "")
+
+    def on_disk(self, path: str) -> str:
+        """As `around`, if the disk says that it is a store still.  Raises OSError.
+
+        One that is none any more has ended.
+        """
+        known, former = self._known(), self._all_around(path)
+        if not former:
             return ""
+        # In this order: what becomes a store between the two is seen.
+        known.difference_update(former)
+        try:
+            store = self._asked(path)
+        except OSError:
+            known.update(former)
+            raise
+        away = self._files.roots_away(former)
+        with self._files.lock:
+            self._files.gone([one for one in former if one not in known], away)
+        return store if store != path else ""
+
+    def _asked(self, path: str) -> str:
         store = self._files.outside.store_around(path)
         if store:
             self.met(store)
@@ -50,12 +89,12 @@ class Stores:
 
     def met(self, store: str) -> None:
         """A store is there.  What waits of it file by file goes: it is a part of the store."""
-        if is_store_name(store.rstrip("/").rpartition("/")[2]) or store in self._known():
+        if _is_named(store) or store in self._known():
             return
         place = self._files.places.place(store)
         if place is None:
             return
-        self._known().add(store)
+        self._known().add(store)  # before the lock: see `around`
         with self._files.lock:
             for path in (*self._files.settler.below(store), *self._files.lots.below(store)):
                 self._files.settler.forget(path)
@@ -70,21 +109,32 @@ class Stores:
                 "%s is one image: %d files that were met before are parts of it", store, number
             )
 
-    def not_one(self, path: str) -> None:
-        """A rescan met the file at `path` by itself, so no directory above it is a store."""
-        known = self._known()
-        if known:
-            place = self._files.places.place(path)
-            for directory in above(place.root, path) if place is not None else ():
-                known.discard(store_at(directory))
+    def met_apart(self, paths: Collection[str]) -> None:
+        """A rescan met these files by themselves: what is known around them is asked about.
 
-    def none_around(self, paths: Collection[str]) -> None:
-        """As `not_one`, for each of `paths`."""
+        Raises OSError.
+        """
         if self._known():
             for directory in {path.rpartition("/")[0] for path in paths}:
-                self.not_one(f"{directory}/any")
+                self.on_disk(f"{directory}/any")
+
+    def _all_around(self, path: str) -> list[str]:
+        """The stores that `path` lies in and that were met, from the outermost on."""
+        known = self._known()
+        place = self._files.places.place(path) if known else None
+        if place is None:
+            return []
+        stores = map(store_at, above(place.root, path))
+        return [store for store in stores if store != path and store in known]
 
     def _known(self) -> set[str]:
         if self._by_content is None:
-            self._by_content = set(self._files.journal.stores())
+            with self._reading:  # else one thread would not know what another one has met
+                if self._by_content is None:
+                    stores = self._files.journal.stores()
+                    self._by_content = {store for store in stores if not _is_named(store)}
         return self._by_content
+
+
+def _is_named(store: str) -> bool:
+    return is_store_name(directory_of(store).rpartition("/")[2])

@@ -35,6 +35,7 @@ class Stage:
         self.fails: dict[str, Exception] = {}
         self.busy: float = 0.0
         self.asked = 0
+        self.around: dict[str, str] = {}  # store -> the one that it is a part of
         outside = SimpleNamespace(stat=self._stat)
         places = SimpleNamespace(place=lambda path: SimpleNamespace(root=path.split("/s")[0]))
         journal = SimpleNamespace(stores=self._stores)
@@ -44,6 +45,7 @@ class Stage:
             lots=SimpleNamespace(
                 stores=lambda: [(path.split("/s")[0], path) for path in self.waiting]
             ),
+            stores=SimpleNamespace(around=lambda path: self.around.get(path, "")),
             stat_of=self.rested.get,
             scanned=lambda found, now: self.scanned.extend(met.path for met in found),
             heard=lambda paths, now: self.heard.extend(paths),
@@ -165,3 +167,11 @@ def test_a_change_is_met_by_what_the_look_saw(others: int) -> None:
     stage.run(5)
     mine = [met for met in seen if met.path == A]
     assert len(mine) == 1 == len(stage.times(A))
+
+
+def test_a_part_of_another_store_is_not_looked_at() -> None:
+    """A look at it would be one at the whole of the other."""
+    stage = Stage(["/r/s1/", "/r/s1/0/"])
+    stage.around["/r/s1/0/"] = "/r/s1/"
+    stage.run(100.0)
+    assert {path for _, path in stage.looked} == {"/r/s1/"}
