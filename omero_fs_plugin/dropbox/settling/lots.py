@@ -42,6 +42,7 @@ class _Lacking:
 
 @dataclass(slots=True)
 class _Rested:
+    name: str  # in its directory: the one text for all tables here
     stat: FileStat
     owner: Owner
     rule: Rule | None  # the rule when it came to rest
@@ -137,7 +138,7 @@ class Lots:
             directory, _, name = met.path.rpartition("/")
             files = self._in.setdefault(directory, {})
             self._number += name not in files
-            files[name] = _Rested(met.stat, owner, rule, since=now)
+            files[name] = _Rested(name, met.stat, owner, rule, since=now)
             directories[directory] = None
         for directory in directories:
             self._due.setdefault(owner, {})[directory] = now
@@ -234,7 +235,7 @@ class Lots:
         """Lets a file wait for others.  `lacks`: its set, if parts of that may never come."""
         rested = self._at(path)
         rested.lacks = self._one_of(lacks) if lacks is not None else None
-        self._waiting.add(path, rested.owner)
+        self._waiting.add(path, rested.owner, rested.name)
 
     def incomplete(self) -> dict[str, Candidate]:
         """The files that wait for parts which may never come, each with its set."""

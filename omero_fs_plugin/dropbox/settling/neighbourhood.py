@@ -30,10 +30,11 @@ class Neighbourhood:
         # Directory -> directories at and below it in which files wait
         self._below: dict[str, set[str]] = {}
 
-    def add(self, path: str, owner: Owner) -> None:
-        """The file waits from now on."""
+    def add(self, path: str, owner: Owner, kept: str = "") -> None:
+        """The file waits from now on.  `kept`: its name, if somebody keeps that anyway."""
         self.remove(path)
         directory, _, name = path.rpartition("/")
+        name = kept or name
         files = self._files.setdefault(directory, {})
         if not files:
             for above in _upwards(directory):
