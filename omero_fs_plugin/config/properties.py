@@ -261,7 +261,8 @@ PROPERTIES: tuple[Property, ...] = (
         "",
         "the directory that failed files are moved to, as USER/ID/PATH: ID is the number of the "
         "fileset in ``omero fs status``, PATH is where the file lay. USER/ID.txt says why, and "
-        "which command brings the files back. Empty: they stay",
+        "which command brings the files back. A file that the server may not read stays where it "
+        "is, and is tried again when its rights have changed. Empty: all stay",
     ),
     # What becomes of imported files
     _for_each(

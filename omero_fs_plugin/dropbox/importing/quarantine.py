@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
+from omero_fs_plugin.dropbox.confine.unreadable import named
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -43,7 +44,8 @@ class Quarantine(Undoing):
     them back.  They come back by themselves when a file that they lack comes.
 
     Only files below the watch directory are moved, and a set only as a whole.  It stays
-    if one of its files has changed or belongs to another fileset too.
+    if one of its files has changed or belongs to another fileset too, and if the server may not
+    read one of them: then it is tried again where it lies, when its owner has mended that.
 
     A store that goes to another disk is copied, see `crossing`.  It has its own name in one
     of the two places at any time, or in both while the journal says which of them counts.
@@ -130,7 +132,7 @@ class Quarantine(Undoing):
     def _why_not(self, fileset: Fileset) -> Exception | None:
         """Moves them.  Gives why that is to be tried again; None: it is not."""
         directory = self.directory  # once, for a reload may name another one meanwhile
-        if directory is None:
+        if directory is None or self._is_tried_again(fileset):
             return None
         root, vault = directory / fileset.user / str(fileset.id), str(directory)
         try:
@@ -138,13 +140,18 @@ class Quarantine(Undoing):
                 return None
             with self._alone(fileset.id, root, vault):
                 now = self._journal.get(fileset.id)
-                if now is not None and now.state is State.FAILED:
+                failed = now is not None and now.state is State.FAILED
+                if now is not None and failed and not self._is_tried_again(now):
                     self._take(now, root, vault)
         except ImportRefused as error:  # there is nothing to mend
             _log(fileset, error)
         except (OSError, FsError) as error:  # also Busy: whoever moves it may be killed in it
             return error
         return None
+
+    def _is_tried_again(self, fileset: Fileset) -> bool:
+        """Whether it waits for rights where it lies.  A move that was begun is finished."""
+        return bool(named(fileset.reason)) and not self._journal.noted(f"{GOES}{fileset.id}")
 
     def _take(self, fileset: Fileset, root: Path, vault: str) -> None:
         """Moves them to `root`, on the disk of `vault`, which may be another than the user's."""

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from functools import partial
 
 from omero_fs_plugin.dropbox.confine import UNREADABLE
+from omero_fs_plugin.dropbox.confine.unreadable import named
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 
 from .lots import Lot
 from .pipeline import Pipeline
-from .unread import Unread, named, unread
+from .unread import Unread, unread
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from omero_fs_plugin.dropbox.confine import UNREADABLE
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.events import FileStat
@@ -112,12 +111,3 @@ def unread(grouping: Grouping) -> Iterator[str]:
     yield from grouping.unread
     for candidate in grouping.candidates:
         yield from candidate.unread
-
-
-def named(reason: str) -> str:
-    """The path of the file that the server might not read, by a reason that the journal has.
-
-    For what failed when nobody grouped it: the journal has the reason alone.
-    """
-    path, marked, _ = reason.partition(f": {UNREADABLE}: ")
-    return path if marked and path.startswith("/") else ""

@@ -307,6 +307,23 @@ def test_that_is_so_over_a_restart_too(whole: Whole) -> None:
     whole.assert_once(path)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_until_then_it_stays_out_of_quarantine(
+    make_whole: Callable[..., Whole], tmp_path: Path
+) -> None:
+    """There its owner could not mend it, and nobody would look whether that was done."""
+    whole = make_whole(quarantine=str(tmp_path / "bad"))
+    path = whole.drop("a.tif")
+    path.chmod(0)
+    whole.until_known(path, states=(State.FAILED,))
+    broken = whole.watch_dir / "amy" / "b.tif"
+    broken.write_bytes(b"no TIFF")
+    whole.until("one that is broken is moved", lambda: not broken.exists())
+    path.chmod(0o644)
+    whole.until_known(path)
+    whole.assert_once(path)
+
+
 def test_a_member_that_may_be_read_at_last_completes_its_set(whole: Whole) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may read everything")

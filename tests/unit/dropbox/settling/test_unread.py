@@ -10,7 +10,7 @@ import pytest
 from omero_fs_plugin.dropbox.confine import MAY_READ, UNREADABLE
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
-from omero_fs_plugin.dropbox.settling.unread import Unread, named, unread
+from omero_fs_plugin.dropbox.settling.unread import Unread, unread
 from omero_fs_plugin.events import FileStat
 
 WAS = FileStat(device=1, inode=2, size=3, mtime_ns=4, ctime_ns=5)
@@ -34,11 +34,6 @@ def test_an_answer_names_them() -> None:
         frozenset(["/r/g"]),
     )
     assert sorted(unread(grouping)) == ["/r/a", "/r/c", "/r/g"]
-
-
-def test_what_had_failed_before_a_start_is_known_by_its_reason() -> None:
-    assert named(why("/r/a")) == "/r/a"
-    assert named("cannot be read now: " + UNREADABLE) == ""
 
 
 def test_what_helps_is_told_with_the_command_for_it() -> None:
