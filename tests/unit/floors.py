@@ -183,8 +183,8 @@ INSIDE: dict[str, dict[str, str]] = {
             "neighbourhood settle outside"
         ),
         "meeting": "stores underway neighbourhood",
-        "stores": "underway",
         "resting": "stores underway settle",
+        "stores": "underway",
         "large": "forming around lots",
         "assembly": "forming overdue around lots",
         "overdue": "forming lots",
