@@ -136,7 +136,7 @@ class Meeting:
                 except OSError as error:
                     self._files.cannot_tell(path, error)
             self.gone([path for path, stat in looked.items() if stat is None], now)
-            inside = self._inside(looked)  # perhaps of a store since the last start
+            inside = self._stores.inside(looked)  # perhaps of a store since the last start
             with self._files.lock:
                 for path, stat in looked.items():
                     at_rest = self._lots.stat_of(path)
@@ -217,30 +217,10 @@ class Meeting:
 
         Or by themselves, if the disk says that there is none any more.
         """
-        inside = self._inside([met.path for met in parts])
+        inside = self._stores.inside([met.path for met in parts])
         self.heard(dict.fromkeys(inside.values()), now)
         if apart := [met for met in parts if met.path not in inside]:
             self.meet(apart, now, alive=alive)
-
-    def _inside(self, paths: Iterable[str]) -> dict[str, str]:
-        """Those of `paths` that lie in a store which was met, each with it, as the disk says now.
-
-        If it cannot tell, what was known counts.
-        """
-        inside: dict[str, str] = {}
-        asked: set[str] = set()
-        for path in paths:
-            if not (store := self._stores.around(path)):
-                continue
-            if store not in asked:
-                try:
-                    store = self._stores.on_disk(path)
-                except OSError as error:
-                    self._files.cannot_tell(path, error)
-                asked.add(store)
-            if store:
-                inside[path] = store
-        return inside
 
     def unaccounted(self, files: Sequence[tuple[str, os.stat_result]]) -> list[Found]:
         """Those of which something may be news: `meet` decides.

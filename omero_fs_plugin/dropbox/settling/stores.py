@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from omero_fs_plugin.config.layout import OF_OWNER
 from omero_fs_plugin.stores import (
@@ -80,6 +80,26 @@ class Stores:
         with self._files.lock:
             self._files.gone([one for one in former if one not in known], away)
         return store if store != path else ""
+
+    def inside(self, paths: Iterable[str]) -> dict[str, str]:
+        """Those of `paths` that lie in a store which was met, each with it, as the disk says now.
+
+        If it cannot tell, what was known counts.
+        """
+        inside: dict[str, str] = {}
+        asked: set[str] = set()
+        for path in paths:
+            if not (store := self.around(path)):
+                continue
+            if store not in asked:
+                try:
+                    store = self.on_disk(path)
+                except OSError as error:
+                    self._files.cannot_tell(path, error)
+                asked.add(store)
+            if store:
+                inside[path] = store
+        return inside
 
     def _asked(self, path: str) -> str:
         store = self._files.outside.store_around(path)
