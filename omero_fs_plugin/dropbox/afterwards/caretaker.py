@@ -15,6 +15,7 @@ from functools import partial
 
 from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.after_import import AfterImport
 from omero_fs_plugin.config.layout import OF_OWNER
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.disks.calls import RootAway
@@ -72,7 +73,7 @@ class Caretaker(Attendant):
         self._omero = omero
         self._places = places
         self._lanes = lanes
-        self._leaving = Leaving(journal, lambda: self._stopping.is_set())
+        self._leaving = Leaving(journal, lambda: self._stopping.is_set(), self._why_not)
         self._rounds: dict[str, _Round] = {}  # root -> how far
         self._rules: tuple[Rule, ...] | None = None  # for which the rounds are; None: none yet
         self._last_round = 0.0  # s, monotonic
@@ -195,6 +196,15 @@ class Caretaker(Attendant):
         return rule is not None and fileset.changed + rule.after_import.delay <= now
 
     # In the lanes
+
+    def _why_not(self, fileset: Fileset, act: AfterImport) -> str:
+        """Why its files stay now, although they were to go.  Asked when they have been read."""
+        rule = self._acting_rule(fileset)
+        if rule is None or rule.after_import != act:
+            return "omero.fs.afterImport was changed meanwhile"
+        if fileset.server_fileset not in self._omero.filesets_of_images(fileset.images):
+            return "OMERO has no images of it any more"
+        return ""
 
     def _worth_asking(self, root: str, lot: Sequence[Fileset]) -> list[Fileset]:
         """Those of which something is there that the server may take.  Raises OSError."""

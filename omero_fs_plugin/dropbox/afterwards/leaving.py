@@ -58,9 +58,16 @@ class _Sorted:
 class Leaving:
     """Takes the files of filesets away, as `act` of their rule says."""
 
-    def __init__(self, journal: Journal, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        stopping: Callable[[], bool],
+        why_not: Callable[[Fileset, AfterImport], str] = lambda fileset, act: "",
+    ) -> None:
+        """`why_not` says why a fileset may not go now, as `act` wants; empty: it may."""
         self._journal = journal
         self._stopping = stopping
+        self._why_not = why_not
 
     def take(self, fileset: Fileset, act: AfterImport, stored: Stored, *, tidy: bool) -> None:
         """All of it.  `stored` is what OMERO has; `tidy`: emptied directories are noted.
@@ -68,23 +75,25 @@ class Leaving:
         Raises NotNow, OSError, and other FsErrors: it is to be called again later.
         """
         paths = [met.path for met in fileset.files]
-        others = self._journal.afterwards.sharers(fileset.id, paths)
-        for path, sharers in others.items():
-            if any(one.state in OPEN for one in sharers):
-                raise NotNow(f"{path}: another fileset with it is on its way")
+        self._sharers(fileset, paths)
         going = self._journal.afterwards.going(fileset.id)
         found = self._proved(fileset, stored)
+        # To read them may have taken hours, and the disk may not have answered for as long.
+        self._sharers(fileset, paths)
+        if why := self._why_not(fileset, act):
+            raise NotNow(why)
         if going is None:
             if not self._may_begin(fileset, found):
                 return
             going = self._begin(fileset, act, [one.path for one in found.safe])
         gone, staying = [], list(_why_they_stay(found.unsafe))
         for proof in found.safe:
+            self._journal.make_sure()
+            others = self._sharers(fileset, [proof.path])
             kept = _kept_for(proof, others.get(proof.path, ()))
             if kept is not None:
                 staying += [kept] if kept else []
                 continue
-            self._journal.make_sure()
             with suppress(FileGone):
                 going = self._one(fileset, proof, going)
             gone.append(proof.path)
@@ -117,6 +126,14 @@ class Leaving:
         now = self._journal.now()
         self._journal.afterwards.end(fileset.id, Ended(Fate.LEFT, now, why=why))
         log.warning("fileset %d: imported, and left where it is: %s", fileset.id, printable(why))
+
+    def _sharers(self, fileset: Fileset, paths: Collection[str]) -> dict[str, list[Sharer]]:
+        """The other filesets with these files, now.  Raises NotNow if one is on its way."""
+        others = self._journal.afterwards.sharers(fileset.id, paths)
+        for path, sharers in others.items():
+            if any(one.state in OPEN for one in sharers):
+                raise NotNow(f"{path}: another fileset with it is on its way")
+        return others
 
     def _proved(self, fileset: Fileset, stored: Stored) -> _Sorted:
         read = reading(fileset.root, self._stopping)

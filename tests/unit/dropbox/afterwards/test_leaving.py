@@ -30,6 +30,7 @@ from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store
 from tests.memory import MEMORY
+from tests.steps import before_each
 
 NAMES = ("day 1/a.tif", "day 1/b.tif", "c.tif")
 DELETE = AfterImport("delete")
@@ -282,6 +283,26 @@ def test_a_file_that_another_fileset_needs_stays(world: World, state: State) -> 
     assert world.at_home() == {"b.xml", "plate.bin"}
     told = world.ended(one)
     assert told is not None and f"because fileset {other.id} has it too" in told.why
+
+
+@pytest.mark.parametrize("at", ["it is read", "the first one goes"])
+def test_a_file_stays_that_is_handed_over_with_another_meanwhile(world: World, at: str) -> None:
+    """To read a set may take hours.  Whoever hands its file over is told that it is queued."""
+    fileset = world.fileset("a.xml", "plate.bin")
+
+    def hand_over() -> None:
+        if not (world.root / "b.xml").exists():
+            others = [world.found("b.xml"), world.found("plate.bin")]
+            queued = world.journal.hand_over("amy", str(world.root), *others)
+            assert queued.state is State.QUEUED
+
+    step = {"it is read": "reading", "the first one goes": "remove_file"}[at]
+    with (
+        before_each([(leaving, step)], hand_over),
+        pytest.raises(NotNow, match=r"plate\.bin: another fileset with it is on its way"),
+    ):
+        world.take(fileset, DELETE)
+    assert world.at_home() >= {"b.xml", "plate.bin"}
 
 
 def test_a_failed_fileset_with_other_bytes_at_the_path_needs_nothing(world: World) -> None:
