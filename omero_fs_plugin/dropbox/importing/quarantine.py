@@ -178,6 +178,9 @@ class Quarantine(Undoing):
             notes = {f"{HOME}{fileset.id}": fileset.root, f"{GOES}{fileset.id}": vault}
             if not self._journal.set_out(fileset, notes):
                 return
+            if self._is_shared(fileset):  # since we looked; from now on nobody is handed a file
+                self._undo(fileset, root, vault)
+                return
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, place_of(fileset.root, met.path, root)
@@ -299,10 +302,14 @@ class Quarantine(Undoing):
                 if began:
                     need_mounted(fileset.root, met, root, vault)
                 return False  # it has changed, and is imported anew
+        return not self._is_shared(fileset)
+
+    def _is_shared(self, fileset: Fileset) -> bool:
+        """Whether another fileset has one of its files, and may need it."""
         shared = self._journal.shared(fileset)
         if shared:
             log.warning("fileset %d: stays where it is: %s is shared", fileset.id, shared[0])
-        return not shared
+        return bool(shared)
 
 
 def _tell(root: Path, fileset: Fileset) -> None:

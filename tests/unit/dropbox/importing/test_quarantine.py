@@ -27,6 +27,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from tests.parts import in_parts_of
 from tests.rules import places_of
+from tests.steps import before_each
 
 CONTENT = b"no image"
 
@@ -239,6 +240,23 @@ class TestSets:
         Path(pair.files[1].path).write_bytes(b"as it should be")
         quarantine.take(pair)
         assert all(Path(met.path).exists() for met in pair.files)
+
+    def test_it_stays_when_a_file_of_it_is_handed_over_at_the_last_moment(
+        self, quarantine: Quarantine, journal: Journal, watch_dir: Path, pair: Fileset
+    ) -> None:
+        """Whoever hands it over with another one is told that both are queued."""
+        root = watch_dir / "amy"
+        (root / "c.tif").write_bytes(b"c.tif")
+        other = Found(f"{root}/c.tif", FileStat.of((root / "c.tif").lstat()))
+        with before_each(
+            [(journal, "set_out")],
+            lambda: journal.hand_over("amy", str(root), other, pair.files[1]),
+        ):
+            quarantine.take(pair)
+        (queued,) = journal.select(State.QUEUED)
+        assert [met.path for met in queued.files] == [other.path, pair.files[1].path]
+        assert all(Path(met.path).exists() for met in pair.files)
+        assert journal.notes(GOES) == {} == journal.notes(HOME)
 
     @pytest.mark.parametrize("killed", [False, True], ids=["before it is moved", "after a kill"])
     def test_it_lies_where_it_was_when_a_file_changes_in_the_middle(
