@@ -176,7 +176,10 @@ class Gathering(Parting):
         with self._database.writing() as connection:
             check(connection)
             at, rows = self._stamp(), rows_of(connection, first)
-            if any(is_busy(one, formed.user) for one in rows):
+            # Looked at once more: a command may have begun since.
+            if any(is_busy(one, formed.user) for one in rows) or self._others_gather(
+                connection, [one.id for one in rows]
+            ):
                 raise Changed
             values = {**values_of(at, formed), "state": State.WAITING, "reason": RECORDED}
             row = first_of(rows, formed)
