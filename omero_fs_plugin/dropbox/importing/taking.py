@@ -200,8 +200,8 @@ class Taking:
         for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
             watched = self._places.watch_dir(fileset.path)
             # Without the directory that is watched a share is away, and nothing was removed.
-            if watched and not fileset.verified and is_there(watched) and _is_gone(fileset):
-                self._journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
+            gone = watched and not fileset.verified and is_there(watched) and _is_gone(fileset)
+            if gone and self._journal.skip_as_seen(fileset, GONE):
                 log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
         if user not in self._journal.queued_users():
             with self._lock:

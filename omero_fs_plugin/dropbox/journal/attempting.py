@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, select, update
 
 from omero_fs_plugin.errors import JournalError
 
@@ -71,6 +71,18 @@ class Attempting(Uniting, Recalling):
             if start is not None:
                 note_start(connection, start, identifier, self._clock)
         return self.load([identifier])[0]  # nobody else touches it now
+
+    def skip_as_seen(self, fileset: Fileset, reason: str) -> bool:
+        """queued -> skipped, if nothing has become of it since it was loaded.
+
+        Returns whether it was so.  OMERO may have been told to import it by now.
+        """
+        table = schema.fileset.c
+        with self._database.writing() as connection:
+            as_seen = (table.changed == fileset.changed, table.verified == int(fileset.verified))
+            if connection.scalar(select(table.id).where(table.id == fileset.id, *as_seen)) is None:
+                return False
+            return self._move(connection, fileset.id, (State.QUEUED,), State.SKIPPED, reason)
 
     def settle_anew(self, fileset: int, reason: str) -> bool:
         """importing -> waiting, each file of a set by itself.  Returns whether it was importing.

@@ -6,6 +6,7 @@ import threading
 import time as real_time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from tests.clocks import Ahead
 from tests.rules import places_of
+from tests.steps import before_each
 
 from .building import importers_of
 
@@ -296,3 +298,27 @@ class TestASlowJournal:
         answered.set()
         thread.join(10)
         assert journal.counts()[State.IMPORTING] == 1
+
+
+def test_a_fileset_that_others_have_taken_since_it_was_seen_is_not_skipped(
+    journal: Journal, tmp_path: Path
+) -> None:
+    """Importers of another machine tell OMERO to import it while its disk is asked here."""
+    root = tmp_path / "amy"
+    root.mkdir()
+    importers = importers_of(journal, places_of(tmp_path))
+    met = Found(f"{root}/a.tif", FileStat(1, 2, 3, 4, 5))
+    fileset = journal.hand_over("amy", str(root), met)
+
+    def import_it() -> None:
+        taken = journal.take("amy")
+        assert taken is not None
+        assert journal.note_verified(taken, ["0" * 40]) is None
+        journal.move(taken.id, State.IMPORTING, State.QUEUED, "OMERO is away")
+
+    with before_each([(taking, "_is_gone")], import_it):
+        importers._taking.skip_gone("amy")
+    (now,) = journal.load([fileset.id])
+    assert (now.state, now.verified) == (State.QUEUED, True)
+    importers._taking.skip_gone("amy")
+    assert journal.load([fileset.id])[0].state is State.QUEUED, "the next attempt asks OMERO"
