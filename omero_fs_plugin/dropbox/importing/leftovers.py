@@ -53,18 +53,19 @@ class Leftovers:
         """
         self._journal, self._omero = journal, omero
         self._pool, self._watch, self._group_of = pool, watch, group_of
-        self._since: dict[str, float] = {}  # note -> since when (s, monotonic) we know it
+        # Note -> what it says, and since when (s, monotonic) we know that
+        self._since: dict[str, tuple[str, float]] = {}
 
     def sweep(self) -> None:
         """Looks once.  Raises ServerAwayError and JournalError."""
-        for key in self._journal.notes(LEFTOVER):
+        for key, said in self._journal.notes(LEFTOVER).items():
             fileset = self._journal.get(int(key.removeprefix(LEFTOVER)))
             if fileset is None:
                 self._journal.note(key, "")
             elif fileset.state not in OPEN:  # the next attempt at an open one looks itself
-                self._look(fileset, key)
+                self._look(fileset, key, said)
 
-    def _look(self, fileset: Fileset, key: str) -> None:
+    def _look(self, fileset: Fileset, key: str, said: str) -> None:
         try:
             with self._pool.session(fileset.user, self._group_of(fileset)) as session:
                 earlier = Earlier(self._journal, self._omero, session, fileset, self._watch)
@@ -74,11 +75,15 @@ class Leftovers:
             log.warning("fileset %d: what is left of it in OMERO: %s", fileset.id, error)
             return
         # This clock is never set, and after a restart we only look for longer.
-        since = self._since.setdefault(key, time.monotonic())
-        if left or not all(strangers.values()) or time.monotonic() - since <= LATE_S:
+        now = time.monotonic()
+        noted, since = self._since.get(key, ("", now))
+        if noted != said:  # it is new, or OMERO may carry out a call of a later attempt
+            since = now
+            self._since[key] = said, now
+        if left or not all(strangers.values()) or now - since <= LATE_S:
             return
         self._tell_of(fileset, sorted(strangers))
-        self._journal.note(key, "")
+        self._journal.unnote(key, said)
         del self._since[key]
 
     def _tell_of(self, fileset: Fileset, strangers: list[int]) -> None:

@@ -48,11 +48,7 @@ class Vaulting(Waiting):
 
         `said`: the note of the one that is over.
         """
-        key = f"{RETURNING}{fileset}"
-        with self._database.writing() as connection:
-            note = schema.meta.c
-            if connection.scalar(select(note.value).where(note.key == key)) == said:
-                write_note(connection, key, "")
+        self.unnote(f"{RETURNING}{fileset}", said)
 
     def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> bool:
         """Records that the files of a failed fileset lie below another `root` now.

@@ -42,6 +42,12 @@ class JournalWriter(JournalReader):
         with self._database.writing() as connection:
             write_note(connection, key, value)
 
+    def unnote(self, key: str, said: str) -> None:
+        """Removes a note that says this; one that says something else by now stays."""
+        with self._database.writing() as connection:
+            if connection.scalar(statements.NOTED, {"of": key}) == said:
+                write_note(connection, key, "")
+
     def set_lease(self, before: Held, after: Held) -> bool:
         """Changes the lease if it is still `before`.  Returns whether it was.
 

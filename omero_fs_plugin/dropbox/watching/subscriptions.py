@@ -134,15 +134,17 @@ class Subscriptions:
             kept = {one.key: one for one in self._all if one.key in wanted}
         self._platform_check = platform_check
         self._end([one for one in self._all if kept.get(one.key) is not one])
-        every = []
+        every, fresh = [], []
         for key, rule in wanted.items():
             subscription = kept.get(key)
             if subscription is None:
                 subscription = self._make(rule, key)
-                subscription.start()
+                fresh.append(subscription)
             subscription.rule = rule
             every.append(subscription)
-        self._all = tuple(every)
+        self._all = tuple(every)  # first: whoever tidies up knows by this which monitors are ours
+        for subscription in fresh:
+            subscription.start()
         if not self._tidier.is_alive() and not self._stopping.is_set():
             self._tidier.start()
 
@@ -209,9 +211,11 @@ class Subscriptions:
             self._stopping.wait(_AGAIN_S)
 
     def _destroy_left(self) -> None:
+        noted = self._journal.notes(_NOTE)
+        # After the notes: a subscription is there before its monitor is noted.
         ours = {_key(one.rule) for one in self._all}
         away: set[str] = set()
-        for key, monitor in self._journal.notes(_NOTE).items():
+        for key, monitor in noted.items():
             node = _node_of(key)
             if key in ours or node in away or self._stopping.is_set():
                 continue
@@ -233,7 +237,7 @@ class Subscriptions:
             except (Ice.Exception, omero.ServerError) as error:
                 self._still_left(away, node, error)
                 continue
-            self._journal.note(key, "")
+            self._journal.unnote(key, monitor)
 
     def _still_left(self, away: set[str], node: str, error: Exception) -> None:
         """The others of this node are not asked for now either."""

@@ -14,8 +14,10 @@ from omero.grid import monitors
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.watching.fsserver import FsServer
+from omero_fs_plugin.dropbox.watching.subscription import Subscription
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 from tests.rules import settings_of
+from tests.steps import before_each
 
 PATH_MAP = "files1:/data=/export,/data=/srv,/data/zak=/zak"
 
@@ -143,6 +145,10 @@ class Notes:
     def note(self, key: str, value: str) -> None:
         self.kept[key] = value
 
+    def unnote(self, key: str, said: str) -> None:
+        if self.kept.get(key) == said:
+            self.kept[key] = ""
+
     def noted(self, key: str) -> str:
         return self.kept.get(key, "")
 
@@ -245,3 +251,30 @@ def test_what_a_killed_dropbox_left_is_destroyed_on_its_node(world: World) -> No
     asked = {node: server.asked_to_destroy for node, server in world.servers.items()}
     assert asked == {"": ["a"], "files1": ["b"], "files2": ["c"]}
     world.subscriptions.stop()
+
+
+@pytest.mark.parametrize("noted", ["before", "between"], ids=["before the look", "in the middle"])
+def test_the_monitor_of_a_new_rule_is_none_that_was_left(
+    world: World, monkeypatch: pytest.MonkeyPatch, noted: str
+) -> None:
+    """Those that are left are looked for while a new rule gets its monitor."""
+    server = world.servers[""]
+    (rule,) = settings_of(watchDir="/new").rules
+    made: list[Subscription] = []
+
+    def start(one: Subscription) -> None:
+        """Its thread takes its first step, and another one tidies up just then."""
+        made.append(one)
+        if noted == "before":
+            one._look(server)
+            world.subscriptions._destroy_left()
+            return
+        with before_each([(world.notes, "notes")], lambda: one._look(server)):
+            world.subscriptions._destroy_left()
+
+    monkeypatch.setattr(Subscription, "start", start)
+    world.subscriptions.apply([rule], platform_check=True)
+    assert server.asked_to_destroy == []
+    assert world.notes.notes("monitor") == {"monitor:default:/new": made[0].monitor}
+    world.subscriptions._stopping.set()
+    world.subscriptions._left.set()
