@@ -109,7 +109,9 @@ class Importing:
 
     def plan(self, fileset: Fileset) -> Plan:
         """How it is imported.  Raises BadAdvice, and DiskAway."""
-        rule = self._places.rule_of(fileset.path, fileset.user)
+        # Before the sidecar is read: that may take long, and the rules may be others then.
+        method = self._methods.of(self._places.rule_of(fileset.path, fileset.user))
+        laid = self._places.group_of(fileset.path, fileset.user)
         try:
             said = read_sidecar(fileset.root, fileset.path)
         except (ConfigurationError, ImportRefused) as error:
@@ -119,8 +121,7 @@ class Importing:
         for file in said.files:
             if why := self._not_for(file, fileset):
                 raise BadAdvice(why)
-        laid = self._places.group_of(fileset.path, fileset.user)
-        return Plan(self._methods.of(rule), said, laid)
+        return Plan(method, said, laid)
 
     def _not_for(self, sidecar: str, fileset: Fileset) -> str:
         """Why a sidecar says nothing for files of the user; empty if it does.  Raises DiskAway.

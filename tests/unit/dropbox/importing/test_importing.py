@@ -11,6 +11,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.importing import importing as importing_module
 from omero_fs_plugin.dropbox.importing.importing import Importing
 from omero_fs_plugin.dropbox.importing.methods import Methods, make_method
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -20,6 +21,7 @@ from omero_fs_plugin.dropbox.settling.groupers import Groupers
 from omero_fs_plugin.dropbox.targets.sidecar import FILE
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of, settings_of
+from tests.steps import before_each
 from tests.unit.dropbox.settling.test_assembly import Stage, stage
 
 __all__ = ["stage"]
@@ -152,3 +154,32 @@ def test_an_answer_that_comes_after_the_stop_is_written_by_nobody(
     stage.drop("a")
     groupers._ask(late, stage.lot())
     assert set(stage.rows(State.WAITING)) == {("a",)}
+
+
+def test_rules_that_change_while_a_sidecar_is_read_do_not_count_by_half(
+    importing: Importing, journal: Journal, directory: Path
+) -> None:
+    """A disk may take long.  Meanwhile the configuration is reloaded, twice."""
+    watched = directory.parent
+    root = watched / "lab" / "amy"
+    root.mkdir(parents=True)
+    (root / "a.tif").write_bytes(b"a")
+    met = Found(f"{root}/a.tif", FileStat.of((root / "a.tif").lstat()))
+    fileset = journal.hand_over("amy", str(root), met)
+
+    def take(**properties: str) -> None:
+        (rule,) = settings_of(watchDir=str(watched), **properties).rules
+        _, method = make_method(rule, None)
+        assert method is not None
+        importing._methods.apply({rule: method})
+        importing._places.apply([rule])
+
+    def reload() -> None:
+        take(layout="{user}/{group}")
+        take(target="Dataset:name:two")
+
+    take(layout="{group}/{user}", target="Dataset:name:one")
+    before = importing.plan(fileset)
+    assert before.group == "lab" and before.method.template is not None
+    with before_each([(importing_module, "read_sidecar")], reload):
+        assert importing.plan(fileset) == before
