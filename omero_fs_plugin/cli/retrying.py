@@ -95,7 +95,7 @@ def retry(
             why = quarantine.stays.get(identifier, "")
             if why:  # its files are there still, and are imported from there
                 why = f"tried again in quarantine, because it cannot be brought back: {why}"
-            if journal.retry(identifier, found, why):
+            if journal.retry(identifier, found, why, lay=failed[identifier].path):
                 queued.append(identifier)
             else:  # somebody else was faster
                 left.append(Left((failed[identifier].path,), _why_not(journal, identifier)))

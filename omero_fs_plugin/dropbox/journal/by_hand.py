@@ -108,11 +108,14 @@ class ByHand(Gathering):
             )
         return self.load([done])[0]
 
-    def retry(self, fileset: int, found: Sequence[Found] = (), reason: str = "") -> bool:
+    def retry(
+        self, fileset: int, found: Sequence[Found] = (), reason: str = "", *, lay: str = ""
+    ) -> bool:
         """failed -> queued, with all its tries again.  Returns whether it was failed.
 
         `found`: its files as they are now, if they are to be imported like this.  `reason` is what
-        people are to know of it meanwhile.  Raises
+        people are to know of it meanwhile.  `lay`: the path of its first file, as the caller has
+        seen it; empty: it does not matter where that is now.  Raises
         ImportRefused if its first file is in another open fileset, or if the files of a
         set are in another fileset by now, and Moving.
         """
@@ -121,7 +124,7 @@ class ByHand(Gathering):
         if before is None:
             return False
         with self._database.writing() as connection:
-            path = before.path
+            path = lay or before.path
             others = connection.execute(
                 select(table.id, table.user, table.state).where(
                     table.path == path, table.id != fileset
@@ -133,12 +136,14 @@ class ByHand(Gathering):
                         f"{path}: is {other.state} for {other.user}, as fileset {other.id}; "
                         "see `omero fs status`"
                     )
-            state = connection.scalar(
-                select(table.state).where(table.id == fileset, table.path == path)
-            )
-            if state != State.FAILED:
+            now = connection.execute(
+                select(table.state, table.path).where(table.id == fileset)
+            ).first()
+            if now is None or now.state != State.FAILED:
                 return False
             _refuse_moving(connection, before.id, before.path)
+            if now.path != path:  # it has gone into quarantine, or has come home
+                raise Moving(path)
             if len(before.files) == 1:
                 failed = (State.FAILED,)
                 if not self._move(connection, fileset, failed, State.QUEUED, reason, refusals=0):

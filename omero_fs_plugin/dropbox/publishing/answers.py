@@ -97,7 +97,7 @@ class Answers:
         if self._journal.noted(f"{HOME}{fileset.id}") not in ("", fileset.root):
             return "its files are in quarantine: copy good ones to your directory"
         try:
-            done = self._journal.retry(fileset.id)
+            done = self._journal.retry(fileset.id, lay=fileset.path)
         except Moving:
             return _MOVING
         except ImportRefused as refusal:

@@ -22,7 +22,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.handover import Left
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.events import FileStat
-from tests.rules import settings_of
+from tests.rules import places_of, settings_of
+from tests.steps import before_each
 
 
 @pytest.fixture
@@ -139,3 +140,26 @@ def test_nobody_decides_while_its_files_are_being_moved(
     assert journal.load([fileset.id])[0].state is State.FAILED
     journal.note(f"{note}{fileset.id}", "")
     assert journal.forget(fileset.id, "enough")
+
+
+def test_what_goes_into_quarantine_meanwhile_is_not_imported_from_there(
+    journal: Journal, tmp_path: Path
+) -> None:
+    """DropBox moves it between the look for it and the write.  The next try brings it home."""
+    watch_dir, failures = tmp_path / "DropBox", tmp_path / "failed"
+    fileset = failed(journal, watch_dir / "amy" / "a.tif")
+    settings = settings_of(watchDir=str(watch_dir), quarantine=str(failures))
+    dropbox = Quarantine(failures, places_of(watch_dir), journal)
+
+    def sort(given: list[Any]) -> list[Formed]:
+        return [Formed(one.user, one.root, [one.found]) for one in given]
+
+    left: list[Left] = []
+    with before_each([(journal, "retry")], lambda: dropbox.take(fileset)):
+        assert retry(journal, None, settings, sort, left).filesets == []
+    assert [one.files for one in left] == [(fileset.path,)]
+    assert "being moved into quarantine or back: try again after that" in left[0].why
+    (now,) = journal.load([fileset.id])
+    assert now.state is State.FAILED and now.path.startswith(f"{failures}/")
+    (home,) = retry(journal, None, settings, sort, left).filesets
+    assert home.path == fileset.path and Path(fileset.path).exists()

@@ -16,6 +16,7 @@ from omero_fs_plugin.dropbox.publishing.answers import Answers
 from omero_fs_plugin.errors import NotDeletedError
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
+from tests.steps import before_each
 
 
 class Omero:
@@ -148,3 +149,23 @@ def test_what_omero_does_not_delete_is_done_once_and_holds_up_nobody(journal: Jo
     assert omero.deleted == [3] and answers.news() == {"amy", "zak"}
     answers.look()
     assert answers.news() == set()
+
+
+def test_it_stays_in_quarantine_if_it_goes_there_while_it_is_asked_for(
+    journal: Journal, tmp_path: Path
+) -> None:
+    home = tmp_path / "DropBox" / "amy"
+    home.mkdir(parents=True)
+    path = home / "a.tif"
+    path.write_bytes(b"no image")
+    journal.wait("amy", str(home), [Found(str(path), FileStat.of(path.lstat()))])
+    (met,) = journal.select()
+    journal.move(met.id, State.WAITING, State.FAILED, "no image")
+    quarantine = Quarantine(tmp_path / "failed", places_of(home.parent), journal)
+    omero: Any = Omero(f"try again {met.id}")
+    answers = Answers(journal, omero)
+    with before_each([(journal, "retry")], lambda: quarantine.take(journal.load([met.id])[0])):
+        answers.look()
+    assert answers.of("amy")[met.id] == "its files are being moved just now: ask again later"
+    (now,) = journal.load([met.id])
+    assert now.state is State.FAILED and not path.exists()
