@@ -6,7 +6,8 @@ the way to them.  The directory itself must be the one that was taken: see `root
 `shown` knows which of them lead to the same files by other mounts, `near` which
 of many may have to do with each other, `odds` why two cannot both be roots, and `twice` whether two
 paths are one.
-``trees`` looks at a directory that is one image.  `probe` makes a file by which others show that
+``trees`` looks at a directory that is one image, and `unreadable` finds in a reason which file may
+not be read.  `probe` makes a file by which others show that
 they see the same directory.
 """
 
