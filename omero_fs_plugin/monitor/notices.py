@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from omero_fs_plugin.events import EventType
@@ -54,6 +55,22 @@ class Notice(str, enum.Enum):
         """
         text = f"{self.value}: {escaped(path)}: {sentence.replace(': ', ', ')}"
         return Tell(EventType.SYSTEM, text.encode())
+
+
+_OF_REACH = (Notice.UNREACHABLE.value.encode(), Notice.REACHABLE.value.encode())
+
+
+def last_of_reach(tells: Iterable[Tell]) -> list[Tell]:
+    """The last of `tells` about each directory that says whether it can be reached."""
+    last: dict[bytes, Tell] = {}
+    for tell in tells:
+        if tell.type is EventType.SYSTEM:
+            word, _, rest = tell.path.partition(b": ")
+            if word in _OF_REACH:
+                path = rest.rpartition(b": ")[0]
+                last.pop(path, None)
+                last[path] = tell
+    return list(last.values())
 
 
 def speakable(path: bytes) -> bool:

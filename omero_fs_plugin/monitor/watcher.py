@@ -19,7 +19,7 @@ from omero_fs_plugin.filters import Filter
 from . import guests
 from .kernel import collector, raw
 from .kernel.observers import Observer, Observing
-from .notices import Notice, Tell, shown, speakable
+from .notices import Notice, Tell, last_of_reach, shown, speakable
 from .record.picture import Picture
 from .requests import MonitorType, Request
 from .telling.absence import Absence
@@ -161,12 +161,14 @@ class Watcher:
         since = self._busy_since
         if since is None or now - since < HANGS or self._hang_told or self.ended:
             return
-        self._hang_told = True
         path = self._request.path
         log.warning("monitor %s: %s does not answer", self._identifier, shown(path))
         tell = Notice.UNREACHABLE.tell(path, _HANGS_TEXT)
         self._client.notify(self._identifier, [tell], _not_awaited)
-        self._wake()  # the disk may have answered just now: else nobody would say so for long
+        # Only now: else a disk that answers meanwhile is told as reachable first, and as
+        # unreachable for good.  If it has answered, the next turn says so, which is now.
+        self._hang_told = True
+        self._wake()
 
     @property
     def hanging(self) -> bool:
@@ -361,7 +363,8 @@ class Watcher:
                 self._notice(*notice)
         if self._telling.awaited:
             self._hear(time.monotonic())  # it may have come since this turn began
-        self._telling.send(now)
+        if not self.abandoned:  # the disk has answered since, and the client counts on nothing more
+            self._telling.send(now)
         self._keeper.write(now, urgent=not events)
 
     def _drain(self) -> None:
@@ -440,6 +443,8 @@ class Watcher:
         self._telling.drop()  # last: if an error comes before, it is told twice, not never
         self._gap = True
         self._notice(Notice.GAP, "events could not be told, a rescan follows")
+        for tell in last_of_reach(waiting):  # the rescan does not tell of that
+            self.outbox.put(tell, self._now)
 
     def _interrupt(self, until: float) -> None:
         self._unwatch()

@@ -418,6 +418,7 @@ class Tracker(Comparison):
         self._unfound.clear()
         if self._away:
             self._away = False
+            self._watches.reached(self.root)
             log.info("%s is reachable again", shown(self.root.path))
             self._tell(Notice.REACHABLE.tell(self.root.path, "it is back, a rescan follows"))
         another = before is not None and before != self.root.descriptor

@@ -73,6 +73,9 @@ class Watches:
         self._tell = tell
         self._timing = timing
         self._polled: dict[Directory, Why] = {}
+        # Those that the client was told of.  Kept while nothing is watched, as after an error: one
+        # that is back by then is told, too.
+        self._unreachable: set[Directory] = set()
         # Of each lane with something that is polled: when the round began that is under way, and
         # when the next one begins.
         self._rounds: dict[bytes, tuple[float | None, float]] = {}
@@ -154,6 +157,7 @@ class Watches:
         """Forgets a directory that is no longer part of the tree."""
         self.release(directory)
         self._polled.pop(directory, None)
+        self._unreachable.discard(directory)
 
     # Polling ----------------------------------------------------------------
 
@@ -257,14 +261,14 @@ class Watches:
         except OSError as error:
             self._cannot(directory, error, now)
             return None
-        if why is None and not self._polled:
+        if why is None and not self._polled and not self._unreachable:
             return listing
-        before = self._polled.get(directory)
         if why is None:
             self._polled.pop(directory, None)
         else:
             self.poll(directory, why, now)
-        if before is not None and before.told and (why is None or not why.told):
+        if directory in self._unreachable and (why is None or not why.told):
+            self._unreachable.discard(directory)
             self._tell(Notice.REACHABLE.tell(directory.path, "it is reachable again"))
         return listing
 
@@ -274,8 +278,11 @@ class Watches:
 
     def has_told(self, directory: Directory) -> bool:
         """Whether the client knows that it cannot be watched."""
-        why = self._polled.get(directory)
-        return why is not None and why.told
+        return directory in self._unreachable
+
+    def reached(self, directory: Directory) -> None:
+        """The client is told by another that it is back."""
+        self._unreachable.discard(directory)
 
     def _cannot(self, directory: Directory, error: OSError, now: float) -> Why:
         above = self._polled.get(directory.parent) if directory.parent is not None else None
@@ -283,10 +290,10 @@ class Watches:
             # The reason is most likely the same, and one message is enough.
             self.poll(directory, Why.BELOW, now)
             return Why.BELOW
-        before = self._polled.get(directory)
         why = Why.AWAY if error.errno in _AWAY else Why.REFUSED
         self.poll(directory, why, now)
-        if before is None or not before.told:  # otherwise the client was told before
+        if directory not in self._unreachable:
+            self._unreachable.add(directory)
             where, reason = shown(directory.path), error.strerror or type(error).__name__
             log.warning("%s cannot be watched: %s", where, reason)
             self._tell(Notice.UNREACHABLE.tell(directory.path, f"it cannot be watched, {reason}"))
@@ -316,10 +323,14 @@ class Watches:
 
     def unanswered(self, directory: Directory, now: float) -> None:
         """What is mounted on it does not answer, and has not for a while."""
-        if self.has_told(directory):
+        before = self._polled.get(directory)
+        if before is not None and before.told:
             return
-        log.warning("%s does not answer", shown(directory.path))
         self.poll(directory, Why.AWAY, now)
+        if directory in self._unreachable:
+            return
+        self._unreachable.add(directory)
+        log.warning("%s does not answer", shown(directory.path))
         text = "the file system does not answer"
         self._tell(Notice.UNREACHABLE.tell(directory.path, text))
 
@@ -328,7 +339,9 @@ class Watches:
         if directory.unmounted:
             return
         log.warning("%s was unmounted", shown(directory.path))
-        self._tell(Notice.UNREACHABLE.tell(directory.path, "it was unmounted"))
+        if directory not in self._unreachable:
+            self._unreachable.add(directory)
+            self._tell(Notice.UNREACHABLE.tell(directory.path, "it was unmounted"))
         for one in directory.tree():
             one.unmounted = True
             self.release(one)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor import watcher as module
 from omero_fs_plugin.monitor.kernel.polling import Polling
 from omero_fs_plugin.monitor.kernel.raw import IN_CLOSE_WRITE, Raw
+from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.telling.absence import Absence
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tree import Directory
@@ -121,3 +123,76 @@ def test_a_disk_that_answers_just_as_it_is_told_to_hang_is_told_to_answer(
     watcher._turn()
     assert not watcher.hanging
     assert [tell.path.partition(b":")[0] for tell in watcher.outbox.waiting()] == [b"reachable"]
+
+
+def test_a_disk_that_answers_while_it_is_told_to_hang_is_told_to_answer_last(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the client takes it for away, and nobody ever says anything else."""
+    told: list[bytes] = []
+
+    def put(tell: Tell, now: float) -> None:
+        told.append(tell.path.partition(b":")[0])
+
+    def notify(identifier: str, tells: list[Tell], done: object) -> None:
+        watcher._turn()  # on the thread of the monitor, just before it is sent
+        put(tells[0], 0.0)
+
+    monkeypatch.setattr(watcher._waits, "wait", lambda source, due: [])
+    monkeypatch.setattr(watcher._telling, "send", lambda now: None)
+    monkeypatch.setattr(watcher.tracker, "confirm", lambda now: None)
+    monkeypatch.setattr(watcher.outbox, "put", put)
+    monkeypatch.setattr(watcher._client, "notify", notify)
+    watcher._busy_since = 100.0
+    watcher.check_pulse(100.0 + module.HANGS)
+    watcher._turn()
+    watcher._turn()
+    assert told == [b"unreachable", b"reachable"]
+
+
+def test_whether_a_directory_can_be_reached_is_told_after_a_gap(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No rescan finds out that the client has not heard of it."""
+    for tell in (
+        Notice.UNREACHABLE.tell(b"/d/a: b", "it hangs"),
+        Tell(EventType.CREATE, b"/d/new"),
+        Notice.UNREACHABLE.tell(b"/d/zak", "it hangs"),
+        Notice.REACHABLE.tell(b"/d/a: b", "it is back"),
+        Notice.NAME.tell(b"/d/\xff", "Create"),
+    ):
+        watcher.outbox.put(tell, 100.0)
+    monkeypatch.setattr(watcher, "_interrupt", lambda until: None)
+    monkeypatch.setattr(watcher.tracker, "untell", lambda tells, tried: None)
+    monkeypatch.setattr(watcher._keeper, "dropped", lambda tells: None)
+    watcher._begin_gap(200.0)
+    assert [tell.path.rpartition(b": ")[0] for tell in watcher.outbox.waiting()] == [
+        b"gap: " + watcher._request.path,
+        b"unreachable: /d/zak",
+        b"reachable: /d/a: b",
+    ]
+
+
+def test_nothing_is_told_by_one_that_was_abandoned(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk answers in the middle of a turn, long after the stop.
+
+    The client may have started it again, and would hear the same from both.
+    """
+    sent: list[Tell] = []
+
+    def step(now: float) -> None:  # it has hung in this
+        watcher.request_stop()
+        watcher.abandon()
+        watcher.outbox.put(Tell(EventType.CREATE, b"/d/new"), now)
+
+    def notify(identifier: str, tells: list[Tell], done: object, *, asked: bool = False) -> None:
+        sent.extend(tells)
+
+    monkeypatch.setattr(watcher._waits, "wait", lambda source, due: [])
+    monkeypatch.setattr(watcher.tracker, "step", step)
+    monkeypatch.setattr(watcher.tracker, "confirm", lambda now: None)
+    monkeypatch.setattr(watcher._client, "notify", notify)
+    watcher._turn()
+    assert sent == [] and len(watcher.outbox) == 1

@@ -101,3 +101,21 @@ def test_one_that_was_told_of_and_is_unmounted_says_so(watched: Watched) -> None
     watched.disk.hung.clear()
     watched.tracker.open(watched.disk, watched.disk.now, known=True)
     assert ("Create", "zak/new") in settle(watched)
+
+
+@pytest.mark.parametrize("longer", [False, True], ids=["back by then", "back later"])
+def test_one_that_answers_after_an_interruption_is_told_to(watched: Watched, longer: bool) -> None:
+    """As after a gap, or an error of ours.  Else the client goes on to take it for away."""
+    watched.disk.hang(p("zak"))
+    watched.disk.put(p("zak/new"))
+    assert settle(watched) == [("System", "unreachable")]
+    watched.tracker.close()
+    if not longer:
+        watched.disk.hung.clear()
+    watched.tracker.open(watched.disk, watched.disk.now, known=True)
+    told = settle(watched)
+    watched.disk.hung.clear()
+    told += settle(watched)
+    assert [word for kind, word in told if kind == "System" and word != "rescanned"] == [
+        "reachable"
+    ]
