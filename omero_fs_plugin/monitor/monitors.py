@@ -321,12 +321,13 @@ class Monitors:
             # Its client may have destroyed it at this very moment.
             with suppress(MonitorError):
                 self.destroy(identifier)
-            self._ending.remove(thread)
+            with self._ending_lock:
+                self._ending.remove(thread)
 
         thread = threading.Thread(target=destroy, name=f"give-up-{identifier[:8]}")
         with self._ending_lock:  # nobody waits for the end of one that has not begun
-            self._ending.append(thread)
             thread.start()
+            self._ending.append(thread)
 
     def get(self, identifier: str) -> Monitor:
         """Raises MonitorError for an unknown id."""

@@ -164,7 +164,10 @@ class Lanes:
                     del self._lanes[where]
             self._hire()
         for job in lost:
-            job.lost()
+            try:
+                job.lost()
+            except Exception:  # the others are told all the same: files may wait for it
+                log.exception("nobody could be told that a job for a disk is given up")
 
     def tend(self) -> None:
         """To be called from time to time: starts the threads that could not be started."""

@@ -310,9 +310,15 @@ class Starter:
         self._started: dict[int, _Started] = {}
         self._tokens = 0
         made: SimpleQueue[_Running | OSError] = SimpleQueue()
-        threading.Thread(
+        lives = threading.Thread(
             target=self._live, args=[theirs, made], name="starter", daemon=True
-        ).start()
+        )
+        try:
+            lives.start()
+        except RuntimeError as error:  # too many threads, or too little memory
+            self._connection.close()
+            theirs.close()
+            raise OSError(errno.EAGAIN, _NONE) from error
         try:
             process = made.get(timeout=_ANSWER_S)
         except Empty:
@@ -330,9 +336,10 @@ class Starter:
         try:
             with theirs:
                 process = self._begin(theirs)
-        except OSError as error:
+        except Exception as error:  # whatever it is: others wait for an answer
             self._connection.close()
-            made.put(error)
+            told = error if isinstance(error, OSError) else OSError(errno.EAGAIN, str(error))
+            made.put(told)
             return
         made.put(process)
         if not self.gone:

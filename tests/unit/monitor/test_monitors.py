@@ -92,3 +92,19 @@ def test_the_end_of_the_server_waits_for_no_thread_that_has_not_begun(
     assert errors == []
     with pytest.raises(MonitorError):
         monitors.get(identifier)
+
+
+def test_one_that_cannot_be_given_up_for_want_of_a_thread_hinders_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitors = Monitors(observing=Observing(POLLING))
+    identifier = monitors.create(request_of(os.fsencode(tmp_path)), Nobody())
+
+    def none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none)
+        with pytest.raises(RuntimeError):
+            monitors._give_up(identifier)
+    monitors.close()

@@ -12,6 +12,7 @@ import pytest
 from omero_fs_plugin.dropbox.disks.calls import HUNG_S, LOST_S, MOST_LOST, Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.disks.trials import Trials
+from omero_fs_plugin.errors import JournalError
 from tests.clocks import Ahead
 
 T = TypeVar("T")
@@ -334,6 +335,30 @@ def test_whoever_asked_a_lost_question_is_told(lanes: Lanes, clock: Ahead) -> No
     threads = lanes.calls.give_up("/zak", clock())
     lanes.give_up(threads)
     assert gone == ["lost"]
+    go.set()
+
+
+def test_one_who_cannot_be_told_of_a_lost_job_keeps_nobody_else_from_it(
+    lanes: Lanes, clock: Ahead
+) -> None:
+    """As a note, when the journal is away just then.  Files come to rest only if others hear it."""
+    begun, go, told = (threading.Event(), threading.Event()), threading.Event(), threading.Event()
+
+    def hang(begins: threading.Event) -> None:
+        with lanes.calls.at("/zak"):
+            begins.set()
+            assert go.wait(LONG)
+
+    def fail() -> None:
+        raise JournalError("it does not answer")
+
+    lanes.do("/zak", lambda: hang(begun[0]), beside="notes", lost=fail)
+    assert begun[0].wait(LONG)
+    lanes.do("/zak", lambda: hang(begun[1]), lost=told.set)
+    assert begun[1].wait(LONG)
+    clock.ahead += LOST_S
+    lanes.give_up(lanes.calls.give_up("/zak", clock()))
+    assert told.is_set()
     go.set()
 
 

@@ -508,3 +508,20 @@ def test_one_that_came_too_late_is_ended(alone: None, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="cannot be started"):
         Starter(noted)
     assert made[0].wait(LONG) == 0
+
+
+@pytest.mark.parametrize("has_begun", [True, False], ids=["in its thread", "before that"])
+def test_one_that_cannot_be_made_for_whatever_reason_says_so_at_once(
+    alone: None, monkeypatch: pytest.MonkeyPatch, has_begun: bool
+) -> None:
+    """As where there can be no more threads.  All who start something wait for the answer."""
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module, "_ANSWER_S", 1)
+    if not has_begun:
+        monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(OSError) as refused:
+        Starter(fail)
+    assert refused.value.errno == errno.EAGAIN
