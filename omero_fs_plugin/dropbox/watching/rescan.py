@@ -7,6 +7,7 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import PurePosixPath
 
@@ -179,14 +180,21 @@ def looks(
                 yield from _store(root, directory, unseen)
                 continue
             with listing(root, directory) as descriptor, os.scandir(descriptor) as entries:
-                first, rest = _begun(iter(entries))
+                first, rest = _begun(iter(entries), answered)
                 may_be_store = directory != root and (rest is not None or _may_have_marker(first))
                 if may_be_store and has_marker(descriptor):
                     yield from _store(root, directory, unseen)
                     continue
                 every = iter(first) if rest is None else chain(first, rest)
                 yield from _entries(
-                    directory.rstrip("/"), every, waiting, left, unseen, entered, answered
+                    directory.rstrip("/"),
+                    every,
+                    waiting,
+                    left,
+                    unseen,
+                    entered,
+                    answered,
+                    partial(_may_be_entered, descriptor),
                 )
         except FileNotFoundError:
             continue
@@ -199,15 +207,42 @@ def looks(
                 return
 
 
-def _begun(entries: _Entries) -> tuple[list[os.DirEntry[str]], _Entries | None]:
+def look_into(directory: str) -> None:
+    """Raises OSError if it may not be listed, or may be listed and not be entered."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.lstat(".", dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _may_be_entered(directory: int) -> bool:
+    """Whether what is in a directory may be looked at.  It may be listed all the same.
+
+    `directory`: a descriptor.
+    """
+    try:
+        os.lstat(".", dir_fd=directory)
+    except PermissionError:
+        return False
+    return True
+
+
+def _begun(
+    entries: _Entries, answered: Callable[[], None]
+) -> tuple[list[os.DirEntry[str]], _Entries | None]:
     """The first entries of a directory, AT_ONCE of them if there are so many, and the others.
 
     None if there are no others.  An error in the middle is raised in the place of the next entry.
+    `answered` is called for each: a slow share may list a few of them at a time.  Raises RootAway.
     """
     first: list[os.DirEntry[str]] = []
     try:
         for entry in islice(entries, AT_ONCE):
             first.append(entry)  # an error loses none that came before it
+            answered()
+    except RootAway:
+        raise
     except OSError as error:
         return first, _raising(error)
     return first, entries if len(first) == AT_ONCE else None
@@ -247,8 +282,10 @@ def _entries(
     unseen: Callable[[str, str], None],
     enters: Callable[[str], bool],
     answered: Callable[[], None],
+    may_enter: Callable[[], bool],
 ) -> Iterator[list[Look]]:
     seen: list[Look] = []
+    before = len(waiting)
     try:
         for number, entry in enumerate(entries):
             answered()
@@ -279,6 +316,9 @@ def _entries(
             except OSError as error:
                 if of_the_share(error):  # RootAway too
                     raise
+                if isinstance(error, PermissionError) and not may_enter():
+                    del waiting[before:]
+                    raise  # so it is with all that is in it
                 unseen(f"{directory}/{name}", f"cannot be looked at: {error.strerror}")
     except RootAway:
         raise

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import random
+import re
 import stat as stat_module
 import threading
 import time
@@ -24,7 +25,7 @@ from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.stores import is_store
 
 from .owners import Owners
-from .rescan import Look, looks, of_the_share
+from .rescan import Look, look_into, looks, of_the_share
 from .rounds import LANE, Late, Round
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ _UNSEEN_S = (
     5.0  # ... and how often is looked whether the rights of what could not be seen are mended
 )
 _AGAIN_S = 2.5  # between a rescan that failed and the next
+# How a byte that is not UTF-8 is shown: see `names`.
+_ODD_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 # The keys of looks at what is left alone, and at what could not be seen.
 _LEFT, _UNSEEN = "left alone", "unseen"
 _WALKED = 2_000  # files handed to the pipeline at once
@@ -235,7 +238,7 @@ class Rescanner:
         lies_in: dict[str, list[str]] = {}
         for path in paths:
             # Others are names of users, or have bytes that are shown in another way.
-            if path.startswith("/") and "\\" not in path:
+            if path.startswith("/") and not _ODD_BYTE.search(path):
                 place = self._pipeline.places.place(path)
                 root = place.root if place is not None else path.rpartition("/")[0]
                 lies_in.setdefault(root, []).append(path)
@@ -254,7 +257,7 @@ class Rescanner:
                     if is_store(path):
                         self._pipeline.outside.stat(path)  # any directory in it may be shut
                     elif stat_module.S_ISDIR(os.lstat(path).st_mode):
-                        os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+                        look_into(path)
                     mended.append(path)
                 except ImportRefused as error:
                     log.info("%s: %s", path, error)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.confine.roots import RootChanged
-from omero_fs_plugin.dropbox.disks.calls import LOST_S, Calls, RootAway
+from omero_fs_plugin.dropbox.disks.calls import HUNG_S, LOST_S, Calls, RootAway
 from omero_fs_plugin.dropbox.watching import rescan
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at, top, walk
 from omero_fs_plugin.stores import MARKERS
@@ -183,6 +183,100 @@ def test_only_where_a_name_is_that_of_a_marker_is_it_looked_for(
     (tree / "sub" / "ZARR.json").touch()
     list(walk(str(tree)))
     assert len(asked) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize("marker", [False, True], ids=["", "with a marker"])
+def test_one_that_may_be_listed_and_not_entered_is_told_as_one(tree: Path, marker: bool) -> None:
+    """A hundred thousand files in it are not each looked at again every five seconds."""
+    for number in range(3):
+        (tree / "sub" / f"{number}.tif").touch()
+    if marker:
+        (tree / "sub" / MARKERS[0]).touch()
+    (tree / "sub").chmod(0o444)
+    told: list[tuple[str, str]] = []
+    errors: list[OSError] = []
+    try:
+        found = [
+            met.path
+            for met in walk(
+                str(tree), lambda path, why: told.append((path, why)), failed=errors.append
+            )
+        ]
+    finally:
+        (tree / "sub").chmod(0o755)
+    assert found == [str(tree / "a.tif")]
+    assert told == [(str(tree / "sub"), "cannot be listed: Permission denied")]
+    assert [type(error) for error in errors] == [PermissionError]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_one_file_that_may_not_be_looked_at_hides_no_other(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SELinux says it of a single file."""
+    real = os.scandir
+
+    class Refused:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.path, self.is_file = entry.name, entry.path, entry.is_file
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    class Listed:
+        def __init__(self, directory: int) -> None:
+            self._entries = real(directory)
+
+        def __enter__(self) -> Listed:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+        def __iter__(self) -> Iterator[object]:
+            for entry in self._entries:
+                yield Refused(entry) if entry.name == "shut.tif" else entry
+
+    for name in ("b.tif", "shut.tif", "z.tif"):
+        (tree / "sub" / name).touch()
+    monkeypatch.setattr(os, "scandir", Listed)
+    told: dict[str, str] = {}
+    found = {Path(met.path).name for met in walk(str(tree), told.__setitem__)}
+    assert found == {"a.tif", "b.tif", "z.tif"}
+    assert told == {str(tree / "sub" / "shut.tif"): "cannot be looked at: Permission denied"}
+
+
+def test_a_share_that_lists_slowly_is_not_one_that_does_not_answer(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whatever else is asked of it fails, until the first thousand names have come."""
+    real, clock = os.scandir, Ahead()
+    calls = Calls(clock)
+    answered: list[bool] = []
+
+    class Slow:
+        def __init__(self, directory: int) -> None:
+            self._entries = real(directory)
+
+        def __enter__(self) -> Slow:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+        def __iter__(self) -> Iterator[os.DirEntry[str]]:
+            for entry in self._entries:
+                clock.ahead += 0.75 * HUNG_S
+                answered.append(calls.answers(str(tree)))
+                yield entry
+
+    for number in range(5):
+        (tree / "sub" / f"{number}.tif").touch()
+    monkeypatch.setattr(os, "scandir", Slow)
+    with calls.at(str(tree)) as call:
+        assert len(list(walk(str(tree), call=call))) == 7
+    assert len(answered) > 7 and all(answered)
 
 
 class Endless:

@@ -233,6 +233,44 @@ def test_a_store_with_a_shut_directory_is_not_taken_for_mended(
     assert looked == [f"{tmp_path}/amy"] and told.unseen() == []
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_one_that_may_be_listed_and_not_entered_is_not_taken_for_mended(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
+) -> None:
+    """Else all that its user has would be looked at every five seconds."""
+    shut = tmp_path / "amy/shut"
+    shut.mkdir()
+    told, looked = pipeline.files.left_alone, []
+    told.note(f"{tmp_path}/amy", str(shut), "cannot be listed", unseen=True)
+    pipeline.files.no_longer_left = told.forget
+    rescanner.look_at = looked.append  # type: ignore[method-assign]
+    shut.chmod(0o444)
+    try:
+        rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+        assert looked == [] and told.unseen() == [str(shut)]
+    finally:
+        shut.chmod(0o755)
+    rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+    assert looked == [f"{tmp_path}/amy"] and told.unseen() == []
+
+
+def test_one_with_a_backslash_in_its_name_is_looked_at_again(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
+) -> None:
+    r"""It is no byte that is shown as \xff.  On a share from Windows there are such names."""
+    done = threading.Event()
+    mended = tmp_path / "amy/day\\two"
+    mended.mkdir()
+    told = pipeline.files.left_alone
+    told.note(f"{tmp_path}/amy", str(mended), "cannot be listed", unseen=True)
+    told.note(f"{tmp_path}/amy", f"{tmp_path}/amy/\\xff", "cannot be listed", unseen=True)
+    pipeline.files.no_longer_left = told.forget
+    rescanner.look_at = lambda root: done.set()  # type: ignore[method-assign]
+    rescanner._look_at_unseen()
+    assert done.wait(10)
+    assert told.unseen() == [f"{tmp_path}/amy/\\xff"], "nobody knows what it is called"
+
+
 def test_what_is_left_alone_is_told_no_more_when_it_is_gone(
     pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
 ) -> None:
