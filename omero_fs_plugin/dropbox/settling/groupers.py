@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import PurePath
 
 from omero_fs_plugin.config.settings import Rule
-from omero_fs_plugin.dropbox.confine import listing
+from omero_fs_plugin.dropbox.confine import MOST_NAMES, listing
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
@@ -395,14 +396,19 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
     found = []
     for name, level in levels.items():
         try:
-            with CALLS.at(root), listing(root, name) as opened, os.scandir(opened) as entries:
-                found += [
-                    f"{name}/{entry.name}"
-                    for entry in entries
-                    if _may_name(entry.name, level)
-                    and f"{name}/{entry.name}" not in asked
-                    and entry.is_file(follow_symlinks=False)
-                ]
+            with (
+                CALLS.at(root) as call,
+                listing(root, name) as opened,
+                os.scandir(opened) as entries,
+            ):
+                for entry in islice(entries, MOST_NAMES):
+                    call.pulse()  # a slow share lists a few names at a time
+                    if (
+                        _may_name(entry.name, level)
+                        and f"{name}/{entry.name}" not in asked
+                        and entry.is_file(follow_symlinks=False)
+                    ):
+                        found.append(f"{name}/{entry.name}")
         except RootAway:
             raise
         except OSError:
