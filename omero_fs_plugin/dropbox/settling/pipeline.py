@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.names import is_utf8
 
 from .around import Around, look_around
 from .assembly import Assembly, Steps
@@ -27,7 +29,7 @@ from .overdue import overdue
 from .resting import Resting
 from .settle import Settler
 from .stores import Stores
-from .underway import Underway
+from .underway import SMALL_BATCH, Underway
 
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 # The longest wait of the thread that hands out work, for others that ask the journal.
 _PATIENCE_S = 0.2
 _AGAIN_S = 10.0  # before files are asked about again whose answer could not be used
+_IN_VAIN = (State.FAILED, State.SKIPPED)
 
 
 class Pipeline:
@@ -68,6 +71,46 @@ class Pipeline:
         with self.files.lock:
             for directory in {path.rpartition("/")[0] for path in paths}:
                 self.lots.ask_near(directory, now)
+
+    def may_be_read(self, paths: Iterable[str], now: float) -> None:
+        """Files that have failed because they could not be read, and that can be opened now.
+
+        They settle anew, though nobody may have touched them: so it is when the server's account
+        was put into a group.
+        """
+        found: dict[str, Found] = {}
+        for path in paths:
+            try:
+                whole = self.stores.of(path) or path
+                if whole not in found and (stat := self.outside.stat(whole)) is not None:
+                    found[whole] = Found(whole, stat)
+            except OSError as error:
+                self.files.cannot_tell(path, error)
+        ours = [met for met in found.values() if self._is_ours(met)]
+        for start in range(0, len(ours), SMALL_BATCH):
+            some = ours[start : start + SMALL_BATCH]
+            with self.files.lock:
+                some = [met for met in some if met.path not in self.settler]
+                some = [met for met in some if met.path not in self.lots]
+                some = [met for met in some if not self.stores.around(met.path)]
+                known = self.journal.known(some, self.places.user_of)
+                some = [met for met in some if known.get(met.path) in _IN_VAIN]
+                coming = self.files.coming([met.path for met in some])
+                some = [met for met in some if met.path not in coming]
+                refused = self.files.record(some)
+                for met in some:
+                    if met not in refused:
+                        self.files.stir(met, now)
+
+    def _is_ours(self, met: Found) -> bool:
+        """Whether it would be imported if somebody dropped it now."""
+        place = self.files.place_of(met)
+        return (
+            place is not None
+            and self.places.passes(met.path)
+            and is_utf8(met.path)
+            and self.outside.is_user(place.user)
+        )
 
     def scanned(self, found: Sequence[Found], now: float) -> None:
         """Files that a rescan saw.  Only those that differ from what was known are news."""

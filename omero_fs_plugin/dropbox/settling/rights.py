@@ -71,17 +71,20 @@ class Rights:
         If the journal does not answer, the next look asks it again.
         """
         with self._lock:
-            failed = list(self._failed)
+            # Before the question: what fails again while it is asked about is asked about again.
+            failed, self._failed = self._failed, {}
         if self._remembered and not failed:
             return
-        journal = self._pipeline.journal
-        for root, reason in journal.blamed(UNREADABLE, failed if self._remembered else None):
-            if path := named(reason):
-                self._unread.note(root, {path: None})
+        try:
+            journal, which = self._pipeline.journal, list(failed) if self._remembered else None
+            for root, reason in journal.blamed(UNREADABLE, which):
+                if path := named(reason):
+                    self._unread.note(root, {path: None})
+        except BaseException:
+            with self._lock:
+                self._failed = failed | self._failed
+            raise
         self._remembered = True
-        with self._lock:
-            for fileset in failed:
-                self._failed.pop(fileset, None)
 
     def _look_at(self, root: str) -> None:
         """Runs in the lane of `root`."""
@@ -93,4 +96,8 @@ class Rights:
             return
         if news:
             self._pipeline.mended(list(news), self._clock())
+            opened = [path for path, noted in news.items() if noted.opened is not None]
+            self._pipeline.may_be_read(opened, self._clock())
             self._unread.taken(news)
+            if self._unread.crowded(root):  # what changes here may change for those, too
+                self._pipeline.files.unsure.add(root)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
@@ -17,7 +17,7 @@ from omero_fs_plugin.events import FileStat
 
 log = logging.getLogger(__name__)
 
-_MOST = 10_000  # files; of more, those that were noted first are left to the rescan
+_MOST = 10_000  # files; of more, those of the root that has most are left to the rescan
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +27,24 @@ class Noted:
     root: str
     # What it was before it was read, or when it could not be opened; None: not known
     was: FileStat | None
+    opened: FileStat | None = None  # what it was when it could be opened, though it was not known
 
 
 class Unread:
     """The files that could not be read, by their roots.  Thread-safe.
 
     Rule: a file is told after its rights have changed, whenever that was, until whoever is told
-    has `taken` it.
+    has `taken` it.  However many one user has, there is room for those of others.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._noted: dict[str, Noted] = {}  # by their paths
+        self._noted: dict[str, dict[str, Noted]] = {}  # by their roots, and by their paths
+        self._number = 0
+        self._crowded: set[str] = set()  # roots of which some were left to the rescan
+        # Those that were told because they could be opened, and what they were then.  Who reads one
+        # may say all the same that it cannot be read: it is not told again and again.
+        self._opened: dict[str, FileStat] = {}
 
     def note(self, root: str, found: Mapping[str, FileStat | None]) -> None:
         """Takes files of `root` that could not be read: path -> what they were before.
@@ -48,15 +54,23 @@ class Unread:
         """
         with self._lock:
             for path, stat in found.items():
-                self._noted.pop(path, None)
-                self._noted[path] = Noted(root, stat)
-            while len(self._noted) > _MOST:
-                del self._noted[next(iter(self._noted))]
+                self._remove(root, path)
+                self._noted.setdefault(root, {})[path] = Noted(root, stat)
+                self._number += 1
+            while self._number > _MOST:
+                most = max(self._noted, key=lambda one: len(self._noted[one]))
+                self._remove(most, next(iter(self._noted[most])))
+                self._crowded.add(most)
 
     def roots(self) -> list[str]:
         """The roots that have such files."""
         with self._lock:
-            return list(dict.fromkeys(noted.root for noted in self._noted.values()))
+            return list(self._noted)
+
+    def crowded(self, root: str) -> bool:
+        """Whether some of `root` were left to the rescan."""
+        with self._lock:
+            return root in self._crowded
 
     def changed(
         self,
@@ -71,7 +85,7 @@ class Unread:
         asked about at the next look, and the others now; RootAway is raised.
         """
         with self._lock:
-            of_root = {path: noted for path, noted in self._noted.items() if noted.root == root}
+            of_root = dict(self._noted.get(root, {}))
         news: dict[str, Noted] = {}
         for path, noted in of_root.items():
             try:
@@ -80,30 +94,53 @@ class Unread:
                     self.taken({path: noted})
                 elif noted.was is None:
                     # In this order: what changes between the two is seen by one of them.
-                    if may_read(path):
-                        news[path] = noted
+                    if not self._was_opened(path, now) and may_read(path):
+                        news[path] = self._is_now(path, noted, replace(noted, opened=now))
                     else:
-                        self._is_as(path, noted, now)
+                        self._is_now(path, noted, Noted(root, now))
                 elif not FileStat.untouched(noted.was, now):
                     news[path] = noted
             except RootAway:
                 raise
             except OSError as error:  # of this one alone, as if its directory may not be entered
-                log.info("%s: %s", path, error)
+                log.debug("%s: %s", path, error)
         return news
 
     def taken(self, news: Mapping[str, Noted]) -> None:
         """These were heard of, or are gone: they are forgotten, unless they were noted anew."""
         with self._lock:
             for path, noted in news.items():
-                if self._noted.get(path) is noted:
-                    del self._noted[path]
+                if noted.opened is not None:
+                    self._note_opened(path, noted.opened)
+                if self._noted.get(noted.root, {}).get(path) is noted:
+                    self._remove(noted.root, path)
 
-    def _is_as(self, path: str, noted: Noted, now: FileStat) -> None:
-        """It may not be read as it is now."""
+    def _is_now(self, path: str, noted: Noted, now: Noted) -> Noted:
+        """What was found out about it, unless it was noted anew.  Returns `now`."""
         with self._lock:
-            if self._noted.get(path) is noted:
-                self._noted[path] = Noted(noted.root, now)
+            if self._noted.get(noted.root, {}).get(path) is noted:
+                self._noted[noted.root][path] = now
+        return now
+
+    def _remove(self, root: str, path: str) -> None:
+        """With the lock.  Does nothing if it is not noted."""
+        of_root = self._noted.get(root, {})
+        if of_root.pop(path, None) is None:
+            return
+        self._number -= 1
+        if not of_root:
+            del self._noted[root]
+
+    def _was_opened(self, path: str, now: FileStat) -> bool:
+        with self._lock:
+            return FileStat.untouched(self._opened.get(path), now)
+
+    def _note_opened(self, path: str, now: FileStat) -> None:
+        """With the lock."""
+        self._opened.pop(path, None)
+        self._opened[path] = now
+        while len(self._opened) > _MOST:
+            del self._opened[next(iter(self._opened))]
 
 
 def unread(grouping: Grouping) -> Iterator[str]:

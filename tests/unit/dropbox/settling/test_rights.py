@@ -22,6 +22,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import unread
 from omero_fs_plugin.dropbox.settling.lots import Lot
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
@@ -579,3 +580,89 @@ def test_a_chmod_alone_makes_an_answer_an_old_one(scene: Scene) -> None:
     scene.wait()
     assert scene.pipeline.stat_of(ONE) == stat
     assert scene.pipeline.lots.unchanged(lot) == set()
+
+
+@kinds
+def test_a_right_of_which_no_inode_tells_counts_after_a_start(scene: Scene, kind: Kind) -> None:
+    """The server's account was put into a group: its processes have that from their start on."""
+    shut, fileset, dropped = kind
+    scene.drop(*dropped)
+    scene.disk.close(shut)
+    scene.go_on()
+    scene.restart()
+    scene.disk.shut.clear()
+    scene.go_on()
+    scene.assert_imported(fileset)
+
+
+def test_one_that_only_another_machine_may_not_read_is_tried_once_more(scene: Scene) -> None:
+    """Its importers may be in other groups.  When the file is touched, it is tried again."""
+    scene.drop(ONE)
+    tries = 0
+    for _ in range(10):
+        scene.look()
+        scene.wait(100 * QUIET)
+        while scene.ask():
+            scene.answer()
+        if scene.take():
+            assert scene.attempt is not None
+            scene.attempt = scene.attempt[0], ONE
+            scene.end()
+            tries += 1
+    assert tries == 2
+    assert scene.journal.counts()[State.FAILED] == 1
+    scene.disk.chmod(ONE)
+    scene.go_on()
+    scene.assert_imported((ONE,))
+
+
+def test_one_that_is_imported_by_now_is_not_tried_again(scene: Scene) -> None:
+    """Whoever knows that it may be read comes late."""
+    scene.drop(ONE, OTHER)
+    scene.go_on()
+    scene.pipeline.may_be_read([ONE, OTHER, f"{AMY}/gone.tif"], scene.now)
+    scene.go_on()
+    scene.assert_imported((ONE,), (OTHER,))
+
+
+def test_one_that_fails_while_the_journal_is_asked_is_asked_about_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the same as before: a person has had it tried again, in vain."""
+    scene.look()
+    assert not scene.rights.awaited
+    blamed = scene.journal.blamed
+
+    def asked(*given: Any) -> Any:
+        monkeypatch.undo()
+        found = blamed(*given)
+        scene.rights.failed(7)
+        return found
+
+    monkeypatch.setattr(scene.journal, "blamed", asked)
+    scene.rights.failed(7)
+    scene.look()
+    assert scene.rights.awaited
+    scene.look()
+    assert not scene.rights.awaited
+
+
+def test_where_there_are_very_many_a_rescan_of_their_root_finds_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their user has given the rights to all of them.  The whole rescan may come in an hour."""
+    monkeypatch.setattr(unread, "_MOST", 2)
+    many = [f"{AMY}/{number}.tif" for number in range(5)]
+    scene.drop(*many)
+    for path in many:
+        scene.disk.close(path)
+    scene.go_on()
+    assert scene.journal.counts()[State.FAILED] == 5
+    assert not scene.pipeline.files.unsure
+    for path in many:
+        scene.disk.open(path)
+    scene.look()
+    assert scene.pipeline.files.unsure == {AMY}
+    scene.pipeline.scanned(list(scene.disk.scan()), scene.now)
+    scene.go_on()
+    scene.assert_imported(*((path,) for path in many))

@@ -10,6 +10,7 @@ import pytest
 from omero_fs_plugin.dropbox.confine import MAY_READ, UNREADABLE
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.settling import unread as module
 from omero_fs_plugin.dropbox.settling.unread import Unread, unread
 from omero_fs_plugin.events import FileStat
 
@@ -159,3 +160,27 @@ def test_of_two_who_note_the_same_file_either_may_be_late() -> None:
         unread.note("/r", {"/r/a": first})
         unread.note("/r", {"/r/a": second})
         assert told(unread, "/r", lambda path: mended, lambda path: True) == ["/r/a"]
+
+
+def test_very_many_of_one_root_push_out_none_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who copies ten thousand shut files makes nobody else wait for the rescan."""
+    monkeypatch.setattr(module, "_MOST", 10)
+    unread = Unread()
+    unread.note("/s", {"/s/a": WAS})
+    unread.note("/r", {f"/r/{number}": WAS for number in range(50)})
+    unread.note("/s", {"/s/b": WAS})
+    assert told(unread, "/s", lambda path: CHANGED) == ["/s/a", "/s/b"]
+    assert told(unread, "/r", lambda path: CHANGED) == [f"/r/{number}" for number in range(42, 50)]
+    assert unread.roots() == []
+
+
+def test_one_that_can_be_opened_and_not_be_read_is_not_told_again_and_again() -> None:
+    """As where only another machine's account may not read it.  It is when it is touched."""
+    unread = Unread()
+    unread.note("/r", {"/r/a": None})
+    for _ in range(2):  # until it is taken
+        assert list(unread.changed("/r", lambda path: WAS, lambda path: True)) == ["/r/a"]
+    assert told(unread, "/r", lambda path: WAS, lambda path: True) == ["/r/a"]
+    unread.note("/r", {"/r/a": None})
+    assert told(unread, "/r", lambda path: WAS, lambda path: True) == []
+    assert told(unread, "/r", lambda path: CHANGED, lambda path: True) == ["/r/a"]
