@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from omero_fs_plugin.dropbox.settling.left_alone import MOST, MOST_IN_ALL, LeftAlone
 
 AMY, ZAK = "/in/amy", "/in/zak"
@@ -78,3 +80,32 @@ def test_of_these_too_there_is_a_limit_which_hides_nothing_of_another() -> None:
     left.note(ZAK, f"{ZAK}/day", "cannot be listed", unseen=True)
     assert len(left.unseen()) <= MOST_IN_ALL + MOST
     assert f"{ZAK}/day" in left and f"{ZAK}/day" in left.unseen()
+
+
+def test_two_who_forget_the_same_at_once() -> None:
+    """Two lanes, or a lane and a look: an error there would be one of files that were met."""
+
+    class Between(LeftAlone):
+        """Another thread comes between the look at what is noted and what follows from it."""
+
+        other: threading.Thread | None = None
+
+        def __contains__(self, path: object) -> bool:
+            there = super().__contains__(path)
+            if self.other is None:
+                self.other = threading.Thread(target=self.forget, args=[path])
+                self.other.start()
+                self.other.join(0.2)  # it may have to wait for us
+            return there
+
+    left = Between()
+    left.other = threading.current_thread()
+    left.note(AMY, f"{AMY}/day", "cannot be listed", unseen=True)
+    left.other = None
+    left.forget(f"{AMY}/day")
+    assert left.other is not None
+    left.other.join(20)
+    assert not left.other.is_alive() and left == {} and left.unseen() == []
+    for number in range(MOST):
+        left.note(AMY, f"{AMY}/{number}", "a link")
+    assert len(left) == MOST
