@@ -136,16 +136,27 @@ class Nodes(JournalWriter):
             return self._give_back(connection, _of(node.holder, node.id), reason) if gone else []
 
     def leave(self, held: Held, reason: str) -> None:
-        """A node ends by itself: gives back what it still has."""
-        node = schema.node.c
+        """A node ends by itself: gives back what it still has.
+
+        If it has still something to finish after an import, it stays in the journal, and counts on
+        no more: whoever sees that takes it on, as from a node that stands still.
+        """
+        node, claim, fileset = schema.node.c, schema.claim.c, schema.fileset.c
+        me = (node.id == held.epoch, node.holder == held.holder)
         with self._database.writing(fenced=False) as connection:
-            gone = connection.execute(
-                delete(schema.node).where(node.id == held.epoch, node.holder == held.holder)
-            ).rowcount
-            if gone:
-                theirs = _of(held.holder, held.epoch)
-                self._requeue(connection, theirs, reason)
-                connection.execute(delete(schema.claim).where(theirs))
+            counted = update(schema.node).where(*me).values(count=node.count + 1)
+            if not connection.execute(counted).rowcount:
+                return
+            theirs = _of(held.holder, held.epoch)
+            self._requeue(connection, theirs, reason)
+            imported = connection.scalars(
+                select(claim.fileset)
+                .join(schema.fileset, fileset.id == claim.fileset)
+                .where(theirs, fileset.state == State.IMPORTED)
+            ).all()
+            connection.execute(delete(schema.claim).where(theirs, claim.fileset.not_in(imported)))
+            if not imported:
+                connection.execute(delete(schema.node).where(*me))
 
     def give_back_orphans(self, reason: str) -> list[int]:
         """Gives back what nobody is at any more, as after a crash of DropBox.

@@ -268,6 +268,27 @@ def test_what_is_to_be_finished_after_an_import_is_one_nodes_too(
     assert journal.get(taken.id).state is State.IMPORTED  # type: ignore[union-attr]
 
 
+def test_what_is_to_be_finished_is_taken_on_after_an_orderly_stop_too(
+    journal: Journal, nodes: tuple[Node, Node, Node]
+) -> None:
+    """Else nobody would annotate it, or remove its files, before the next start of DropBox."""
+    one, two, three = nodes
+    for number in range(2):
+        queued(journal, f"{number}.tif", number + 10)
+    taken, cut_off = one.journal.take("amy"), one.journal.take("amy")
+    assert taken is not None and cut_off is not None
+    one.journal.imported(taken.id, 70, [71], [SHA1], finished=False)
+    one.rounds.start()
+    assert one.rounds.stop(10)
+    assert journal.importing() == []
+    passes((two, three), NODE_EXPIRES + RENEW_NODE)
+    adopted = [*two.adopted, *three.adopted]
+    assert adopted == [taken.id]
+    heir = two if two.adopted else three
+    assert heir.journal.mine() == ([], [taken.id])
+    assert [node.holder for node in journal.nodes()] == [str(two.me), str(three.me)]
+
+
 def test_a_journal_is_not_copied_while_importers_work_on_it(
     journal: Journal, nodes: tuple[Node, Node, Node], tmp_path: Path
 ) -> None:
