@@ -214,7 +214,8 @@ class Postman(Attendant):
     # From letters to people
 
     def _send(self, settings: Settings, now: float) -> None:
-        for identifier, not_before in sorted(self._letters.items()):
+        # Those that were tried last come last: one that is refused each time holds up no other.
+        for identifier, not_before in sorted(self._letters.items(), key=lambda one: one[::-1]):
             if self._stopping.is_set() or _is_before(now, self._resting):
                 return
             if _is_before(now, not_before):
@@ -260,13 +261,13 @@ class Postman(Attendant):
                 return
             if error.all_wait:
                 self._rest(now)
-            again = 0.0 if error.all_wait else now + pause
+            again = now if error.all_wait else now + pause
             self._note(letter, partial(self._outbox.later, letter.id, str(error)), again=again)
             return
         except InDoubt as error:
             log.warning("letter %d: %s", letter.id, error)
             self._rest(now)
-            again = None if letter.doubt else 0.0
+            again = None if letter.doubt else now
             self._note(letter, partial(self._outbox.unsure, letter.id, str(error)), again=again)
             return
         self._failures, self._resting = 0, 0.0

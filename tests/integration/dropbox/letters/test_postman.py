@@ -23,6 +23,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.letters import postman as postman_module
 from omero_fs_plugin.dropbox.letters import ways
+from omero_fs_plugin.dropbox.letters.outgoing import NotSent, Outgoing
 from omero_fs_plugin.dropbox.letters.postman import Postman
 from omero_fs_plugin.errors import JournalError, ServerAwayError, UserError
 from omero_fs_plugin.events import FileStat
@@ -458,6 +459,31 @@ def test_a_command_that_fails_is_run_again(post: Post, tmp_path: Path) -> None:
     assert post.waiting()[0] == 1, "it rests"
     post.look(30)
     assert post.waiting() == (0, "")
+
+
+def test_one_letter_that_is_refused_each_time_holds_up_no_other(post: Post) -> None:
+    """A command does not know its person, say.  Nobody can tell that from a way that is broken."""
+    sent: list[tuple[str, ...]] = []
+
+    def send(settings: Settings, out: Outgoing) -> None:
+        if out.to == ("amy@example.org",):
+            raise NotSent("ended with 1", all_wait=True)
+        sent.append(out.to)
+
+    post.properties["omero.fs.notify"] = "user"
+    post.postman = post.another(send)
+    post.look()
+    for user in ("amy", "zak"):
+        post.happens("a.tif", State.FAILED, "no reader takes it", user=user)
+        post.look()
+    for _ in range(20):
+        post.look(later=300.0)
+    assert sent == [("zak@example.org",)]
+    post.happens("b.tif", State.FAILED, "no reader takes it", user="zak")
+    for _ in range(20):
+        post.look(later=300.0)
+    assert sent == 2 * [("zak@example.org",)]
+    assert post.waiting()[0] == 1, "and it is tried again itself"
 
 
 def test_a_dropbox_that_lost_the_lease_sends_nothing(post: Post) -> None:
