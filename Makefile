@@ -12,6 +12,8 @@
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
 #   make torture                  the campaigns at full size, kill -9 and takeovers;
 #                                 TORTURE_ARGS="--seed 7", or "--takeovers sqlite" for one of them
+#   make pauses                   the tests of the servers, with threads that pause at random where
+#                                 another one may act; PYTEST_ARGS="tests/integration/dropbox"
 #   make fuzz                     every parser of users' files, given what nobody would write, for an
 #                                 hour; FUZZ_ARGS="--seconds 60 --seed 7"
 #   make sets                     the table of sets: each member of each kind late, empty, cut
@@ -54,7 +56,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit compiled bench bench-fsserver bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture pauses fuzz sets unit compiled bench bench-fsserver bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -99,6 +101,9 @@ torture: test-packages
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers postgresql --filesets 100)
 	@$(if $(TORTURE_ARGS),:,$(RUN) env OMERO_FS_NODES_S=300 pytest -n 0 -m long tests/integration/dropbox/test_elsewhere.py)
 	@$(if $(TORTURE_ARGS),:,$(RUN) env OMERO_FS_NODES_S=300 pytest -n 0 -m long tests/acceptance/test_fsservers_on_nodes.py)
+
+pauses: test-packages
+	$(RUN) pytest -p tests.pauses -n 4 -m 'not long' $(or $(PYTEST_ARGS),tests/integration/dropbox tests/integration/monitor)
 
 fuzz: test-packages
 	$(RUN) python -m tests.fuzz $(FUZZ_ARGS)
