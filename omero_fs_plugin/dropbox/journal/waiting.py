@@ -184,11 +184,13 @@ class Waiting(Ending):
     def _follow(self, connection: Connection, fileset: int, root: str, met: Found) -> None:
         table, file = schema.fileset.c, schema.file.c
         before = (State.WAITING, State.SKIPPED, State.FAILED)
-        second = select(file.fileset).where(file.fileset == fileset, file.position == 1)
         row = connection.execute(
             select(table.user, table.state)
             .where(table.id == fileset, table.verified == 0)
-            .where(table.state.in_(before), ~second.exists())
+            .where(
+                table.state.in_(before),
+                ~select(file.fileset).where(file.fileset == fileset, file.position == 1).exists(),
+            )
         ).first()
         if row is None:  # it was taken up again since, or is a set by now
             return
