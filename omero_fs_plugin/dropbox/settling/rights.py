@@ -23,6 +23,8 @@ from .unread import Unread, unread
 
 log = logging.getLogger(__name__)
 
+_PART = 20  # looks at a root take at most one in so many of the time, however many are looked at
+
 
 class Rights:
     """Notes what could not be read, and tells the pipeline when that may have changed.
@@ -39,6 +41,7 @@ class Rights:
         self._lock = threading.Lock()
         self._failed: dict[int, None] = {}  # filesets of which nobody has looked why they failed
         self._remembered = False  # whether it has what had failed before the start
+        self._rests: dict[str, float] = {}  # root -> until when (s) it is not looked at
 
     @property
     def awaited(self) -> bool:
@@ -61,7 +64,10 @@ class Rights:
     def look(self) -> None:
         """Looks at all of them, each in the lane of its root.  Raises JournalError."""
         self._ask_the_journal()
+        now = self._clock()
         for root in self._unread.roots():
+            if now < self._rests.get(root, now):
+                continue
             look = partial(self._look_at, root)
             self._lanes.do(root, look, key="unread", beside="unread")
 
@@ -88,12 +94,14 @@ class Rights:
 
     def _look_at(self, root: str) -> None:
         """Runs in the lane of `root`."""
-        outside = self._pipeline.outside
+        outside, begun = self._pipeline.outside, self._clock()
         try:
             news = self._unread.changed(root, outside.stat, outside.may_read)
         except RootAway as error:
             log.info("%s", error)
             return
+        ended = self._clock()
+        self._rests[root] = ended + _PART * (ended - begun)
         if news:
             self._pipeline.mended(list(news), self._clock())
             opened = [path for path, noted in news.items() if noted.opened is not None]

@@ -41,6 +41,7 @@ _ODD_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 # The keys of looks at what is left alone, and at what could not be seen.
 _LEFT, _UNSEEN = "left alone", "unseen"
 _WALKED = 2_000  # files handed to the pipeline at once
+_PART = 20  # looks at a store that could not be seen take at most one in so many of the time
 
 
 class Rescanner:
@@ -77,6 +78,9 @@ class Rescanner:
         self._owners = Owners(pipeline, lanes, self._asked_unless_stopping)
         # Directories that the last rescan could not finish -> why
         self._failed: dict[str, str] = {}
+        self._rests: dict[
+            str, float
+        ] = {}  # store -> until when (s) nobody sees whether it is mended
 
     @property
     def left(self) -> dict[str, str]:
@@ -255,7 +259,8 @@ class Rescanner:
                     return
                 try:
                     if is_store(path):
-                        self._pipeline.outside.stat(path)  # any directory in it may be shut
+                        if not self._see_store(path):
+                            continue
                     elif stat_module.S_ISDIR(os.lstat(path).st_mode):
                         look_into(path)
                     mended.append(path)
@@ -269,6 +274,22 @@ class Rescanner:
             self._pipeline.files.no_longer_left(path)
         if mended:
             self.look_at(root)
+
+    def _see_store(self, store: str) -> bool:
+        """Whether it can be seen now: any directory in it may be shut.  Raises OSError.
+
+        False if it was looked at lately: a look at all that is in it may take long.
+        """
+        clock = self._lanes.calls.clock
+        begun = clock()
+        if begun < self._rests.get(store, begun):
+            return False
+        try:
+            self._pipeline.outside.stat(store)
+        finally:
+            rest = _PART * ((ended := clock()) - begun)
+            self._rests[store] = ended + (rest if rest > _UNSEEN_S else 0.0)
+        return True
 
     def _forget_gone(self, root: str, paths: list[str]) -> None:
         with self._lanes.calls.at(root) as call:
@@ -288,6 +309,7 @@ class Rescanner:
         begun = time.monotonic()
         files = self._pipeline.files
         files.left_alone.clear()  # what is left still is met again below
+        self._rests.clear()
         files.unowned.clear()
         files.unrecorded = False
         looked = self._round(self._caught_up)

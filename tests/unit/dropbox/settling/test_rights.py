@@ -666,3 +666,26 @@ def test_where_there_are_very_many_a_rescan_of_their_root_finds_the_others(
     scene.pipeline.scanned(list(scene.disk.scan()), scene.now)
     scene.go_on()
     scene.assert_imported(*((path,) for path in many))
+
+
+def test_very_many_that_stay_shut_are_no_load_for_ever(scene: Scene) -> None:
+    """On a share each look at a file may take a while.  Others are on it, too."""
+    scene.drop(ONE)
+    scene.disk.close(ONE)
+    scene.go_on()
+    began, spent = scene.now, 0.0
+
+    def takes_long(path: str) -> None:
+        nonlocal spent
+        scene.now += 3.0
+        spent += 3.0
+
+    scene.disk.asked = takes_long
+    while scene.now < began + 1_000.0:
+        scene.look()
+        scene.now += 5.0
+    assert 0.0 < spent / (scene.now - began) < 0.06
+    scene.disk.asked = lambda path: None
+    scene.disk.open(ONE)
+    scene.go_on()
+    scene.assert_imported((ONE,))

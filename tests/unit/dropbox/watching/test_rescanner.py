@@ -271,6 +271,45 @@ def test_one_with_a_backslash_in_its_name_is_looked_at_again(
     assert told.unseen() == [f"{tmp_path}/amy/\\xff"], "nobody knows what it is called"
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_large_store_with_a_shut_directory_is_no_load_for_ever(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """A look at all that is in it may take long, and others are on the same disk."""
+    clock = Ahead()
+    users: Any = SimpleNamespace(is_user=lambda name: True)
+    taken: Any = pipeline
+    rescanner = Rescanner(taken, users, Lanes(calls=Calls(clock)), lambda: 0.0)
+    shut = tmp_path / "amy/a.zarr/0"
+    shut.mkdir(parents=True)
+    store = f"{tmp_path}/amy/a.zarr/"
+    told, spent = pipeline.files.left_alone, 0.0
+    told.note(f"{tmp_path}/amy", store, "cannot be looked at", unseen=True)
+    pipeline.files.no_longer_left = told.forget
+    rescanner.look_at = lambda root: None  # type: ignore[method-assign]
+
+    def look(path: str) -> object:
+        nonlocal spent
+        clock.ahead += 1.0
+        spent += 1.0
+        return stat_of(f"{tmp_path}/amy", path)
+
+    pipeline.outside.stat = look
+    shut.chmod(0)
+    began = clock()
+    try:
+        while clock() < began + 500.0:
+            rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+            clock.ahead += 5.0
+    finally:
+        shut.chmod(0o755)
+    assert 0.0 < spent / (clock() - began) < 0.06
+    assert told.unseen() == [store]
+    clock.ahead += 100.0
+    rescanner._see_again(f"{tmp_path}/amy", told.unseen())
+    assert told.unseen() == []
+
+
 def test_what_is_left_alone_is_told_no_more_when_it_is_gone(
     pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
 ) -> None:
