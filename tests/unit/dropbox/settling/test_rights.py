@@ -326,6 +326,12 @@ class RightsComeBack(RuleBasedStateMachine):
     def restart(self) -> None:
         self.scene.restart()
 
+    @rule(path=st.sampled_from(FILES))
+    def its_account_is_put_into_a_group(self, path: str) -> None:
+        """Nothing happens to the file, and the right counts from the next start on."""
+        self.scene.disk.shut.discard(path)
+        self.scene.restart()
+
     def teardown(self) -> None:
         if not hasattr(self, "scene"):
             return
