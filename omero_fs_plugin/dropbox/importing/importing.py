@@ -100,7 +100,7 @@ class Importing:
         # The last file that another DropBox has imported while we are at work, and why that is so.
         self.beside: tuple[str, str] | None = None
         self._waits = Waits()
-        self._containers = Containers()
+        self._containers = Containers(alone=journal.one_at_a_time)
         self._watch = Watch()
         self.pool = SessionPool(omero)
         self.leftovers = Leftovers(journal, omero, self.pool, self._watch, self._group)
@@ -338,7 +338,7 @@ class Importing:
                 place = self._destination(plan, session, fileset)
             if place is not None:
                 told = ensure_linked(session, place, images)
-            annotate(session, images, plan.said)
+            annotate(session, images, plan.said, self._journal.one_at_a_time)
         except ImportRefused as error:
             told = str(error)
         if told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -180,6 +181,22 @@ class Database:
                 connection.execute(_FENCED, {"epoch": epoch, "holder": holder, "count": self.count})
             yield connection
         self.written()
+
+    @contextmanager
+    def one_at_a_time(self, what: str) -> Iterator[None]:
+        """Meanwhile nobody else does `what`, on whatever machine.  Outside of a transaction.
+
+        SQLite is for one machine, and for one process that imports: nobody is kept out there.
+        """
+        if self._file is not None:
+            yield
+            return
+        number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
+        with self._errors(), self._engine.begin() as connection:
+            # OMERO is asked meanwhile, which may take longer than any write.
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3min'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": number})
+            yield
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

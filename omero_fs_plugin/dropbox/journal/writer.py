@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import ClauseElement, Connection, insert, select, update
@@ -47,6 +48,10 @@ class JournalWriter(JournalReader):
         with self._database.writing() as connection:
             if connection.scalar(statements.NOTED, {"of": key}) == said:
                 write_note(connection, key, "")
+
+    def one_at_a_time(self, what: str) -> AbstractContextManager[None]:
+        """Meanwhile no importer does `what`, of whatever machine.  Raises JournalError."""
+        return self._database.one_at_a_time(what)
 
     def set_lease(self, before: Held, after: Held) -> bool:
         """Changes the lease if it is still `before`.  Returns whether it was.

@@ -19,7 +19,7 @@ from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.errors import ImportRefused, UserError
 
-from .containers import BATCH, ids_of, parameters_of, plates_of
+from .containers import BATCH, Alone, ids_of, nobody_else, parameters_of, plates_of
 from .sidecar import Sidecar
 
 # Of several imports into one group that need the same new tag, one makes it; those into other
@@ -33,10 +33,13 @@ def _turn_of(group: str) -> threading.Lock:
         return _turns.setdefault(group, threading.Lock())
 
 
-def annotate(session: UserSession, images: Sequence[int], sidecar: Sidecar) -> None:
+def annotate(
+    session: UserSession, images: Sequence[int], sidecar: Sidecar, alone: Alone = nobody_else
+) -> None:
     """Puts description, tags and key-value pairs on `images`, or on the plates they lie in.
 
-    It does so in the session's group and as its user.  It may be repeated without harm.
+    It does so in the session's group and as its user.  It may be repeated without harm.  `alone`:
+    as for Containers.
 
     Raises ImportRefused if OMERO does not let the user annotate them, and what
     `server_errors` raises.
@@ -44,7 +47,7 @@ def annotate(session: UserSession, images: Sequence[int], sidecar: Sidecar) -> N
     if not (sidecar.annotates and images):
         return
     plates = plates_of(session, images)
-    work = _Annotating(session, "Plate" if plates else "Image")
+    work = _Annotating(session, "Plate" if plates else "Image", alone)
     objects = plates or images
     try:
         tags = work.tags(sidecar.tags or ())
@@ -63,16 +66,18 @@ def annotate(session: UserSession, images: Sequence[int], sidecar: Sidecar) -> N
 class _Annotating:
     """Annotates objects of one kind as one user."""
 
-    def __init__(self, session: UserSession, kind: str) -> None:
+    def __init__(self, session: UserSession, kind: str, alone: Alone) -> None:
         self._session = session
         self._kind = kind  # Image or Plate
+        self._alone = alone
 
     def tags(self, texts: Sequence[str]) -> list[int]:
         """The ids of the user's tags of these texts, or of others' that may be used, or new."""
         if not texts:
             return []
         # Held over calls to OMERO on purpose: who waits wants what is made here.
-        with _turn_of(self._session.user.group):
+        group = self._session.user.group
+        with _turn_of(group), self._alone(f"looks for tags in the group {group}"):
             found = self._usable(texts)
             self._make([text for text in texts if text not in found], found)
         return [found[text] for text in texts]

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,15 @@ KEPT_S = 10.0  # s that a container which was found counts as found
 BATCH = 500  # ids in one query, links in one call
 
 
+# Keeps out, while it lasts, whoever does the same thing on another machine; given in words.
+Alone = Callable[[str], AbstractContextManager[object]]
+
+
+def nobody_else(what: str) -> AbstractContextManager[object]:
+    """Of a process whose importers are alone."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Destination:
     """A dataset or screen that OMERO has, and into which the user may put things."""
@@ -54,12 +64,15 @@ class Destination:
 class Containers:
     """Finds the containers of targets, or makes them.  Thread-safe; one for all imports.
 
-    Imports in one group take turns.  If several want the same container, the first
-    makes it, and the others find it.  What was found is kept for KEPT_S, until `forget`.
+    Imports in one group take turns, on whatever machine.  If several want the same container, the
+    first makes it, and the others find it.  What was found is kept for KEPT_S, until `forget`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, alone: Alone = nobody_else
+    ) -> None:
+        """`alone` keeps out the importers of other machines."""
+        self._clock, self._alone = clock, alone
         self._lock = threading.Lock()
         # (user id, group id, target) -> what was found, until when (s) it counts
         self._kept: dict[tuple[int, int, Target], tuple[Destination, float]] = {}
@@ -92,7 +105,9 @@ class Containers:
             key = session.user.id, group, target
             if (kept := self._known(key)) is not None:
                 return kept
-            found = _Search(session, group, f"OMERO.fs: for {made_for}").find(target.containers)
+            with self._alone(f"looks for containers in the group {group}"):
+                search = _Search(session, group, f"OMERO.fs: for {made_for}")
+                found = search.find(target.containers)
             # One that must be new, or the only one of its name, is asked for each time.
             if all(one.which not in (NEW, ONLY) for one in target.containers):
                 with self._lock:

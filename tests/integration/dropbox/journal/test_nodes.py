@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
 
 from .former import drop_indexes
+from .postgres import Postgres
 from .test_fence import SHA1, WRITES
 from .test_journal import found, journal, postgres, url, waiting
 
@@ -430,3 +431,21 @@ def test_people_are_shown_who_imports_and_how_much(
         ("three", 0),
     ]
     assert {one.told for one in shown} == {"{}"}
+
+
+def test_what_is_done_one_at_a_time_is_so_on_two_machines(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the search for a dataset that is made if there is none."""
+    monkeypatch.setitem(engines.LIMITS, "lock_timeout", 0.2)
+    url = postgres.url("one_at_a_time")
+    with closing(Journal(url, who="one")) as one, closing(Journal(url, who="two")) as two:
+        with one.one_at_a_time("a dataset"):
+            with two.one_at_a_time("another"):
+                queued(two, "a.tif", 7)  # and the journal is free meanwhile
+            with pytest.raises(JournalAway), two.one_at_a_time("a dataset"):
+                raise AssertionError("both are at it")
+        with suppress(ZeroDivisionError), one.one_at_a_time("a dataset"):
+            raise ZeroDivisionError
+        with two.one_at_a_time("a dataset"):
+            pass

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy
 import omero.all
@@ -36,7 +39,12 @@ from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.targets import annotations
 from omero_fs_plugin.dropbox.targets.annotations import annotate
-from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
+from omero_fs_plugin.dropbox.targets.containers import (
+    Containers,
+    Destination,
+    _Search,
+    ensure_linked,
+)
 from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
 from omero_fs_plugin.dropbox.targets.targets import Source
 from omero_fs_plugin.dropbox.targets.templates import parse
@@ -45,6 +53,7 @@ from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import Store
 from tests.integration.blitz import Client, enter, repository_of
 from tests.integration.sandbox.imports.clients import answer, fileset, settings
+from tests.steps import before_each
 
 ALL = {"omero.group": "-1"}
 
@@ -161,6 +170,59 @@ def test_imports_at_the_same_time_make_one(blitz: Any, amy: Someone) -> None:
     assert len(amy.rows("select p.id from Project p")) == 1
     assert len(amy.rows("select d.id from Dataset d")) == 2
     assert len(amy.rows("select l.id from ProjectDatasetLink l")) == 2
+
+
+class Held(Exception):
+    """Another machine does just this."""
+
+
+@contextmanager
+def one_machine(doing: set[str], what: str) -> Iterator[None]:
+    """As Journal.one_at_a_time, but whoever would have to wait goes away."""
+    if what in doing:
+        raise Held
+    doing.add(what)
+    try:
+        yield
+    finally:
+        doing.remove(what)
+
+
+def test_importers_of_two_machines_make_one(amy: Someone) -> None:
+    """The second one looks between the look and the making of the first."""
+    at_it: set[str] = set()
+    alone = partial(one_machine, set())
+    here, there = Containers(alone=alone), Containers(alone=alone)
+    source = Source("amy", "/d/amy", "/d/amy/p/q/x.tif", date(2026, 3, 4))
+    target = parse("Project:name:{dir1}/Dataset:name:{dir2}").fill(source, plate=False)
+
+    def second() -> None:
+        with suppress(Held), one_machine(at_it, "itself"):
+            there.find(amy.session, target, plate=False, made_for="b")
+
+    with before_each([(_Search, "_make")], second):
+        found = here.find(amy.session, target, plate=False, made_for="a")
+    assert there.find(amy.session, target, plate=False, made_for="b") == found
+    assert len(amy.rows("select p.id from Project p")) == 1
+    assert len(amy.rows("select d.id from Dataset d")) == 1
+
+
+def test_importers_of_two_machines_make_one_tag(amy: Someone) -> None:
+    images, alone = amy.imported(IMAGE), partial(one_machine, set())
+    at_it: set[str] = set()
+    said = Sidecar(tags=("mitosis",))
+
+    def second() -> None:
+        with suppress(Held), one_machine(at_it, "itself"):
+            annotate(amy.session, images, said, alone)
+
+    # Threads of one process take turns: the other machine has turns of its own.
+    with (
+        mock.patch.object(annotations, "_turn_of", lambda group: nullcontext()),
+        before_each([(annotations._Annotating, "_make")], second),
+    ):
+        annotate(amy.session, images, said, alone)
+    assert len(amy.rows("select t.id from TagAnnotation t where t.textValue = 'mitosis'")) == 1
 
 
 @pytest.mark.parametrize("kind", ["Dataset", "Screen"])

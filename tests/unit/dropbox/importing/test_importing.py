@@ -86,7 +86,7 @@ def test_one_that_is_still_there_is_obeyed(
     told: list[Sequence[int]] = []
     monkeypatch.setattr(
         "omero_fs_plugin.dropbox.importing.importing.annotate",
-        lambda session, images, said: told.append(images),
+        lambda session, images, said, alone: told.append(images),
     )
     importing.finish(imported)
     assert told == [(1,)]
