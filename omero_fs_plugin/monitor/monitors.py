@@ -299,12 +299,13 @@ class Monitors:
         return monitor
 
     def _observing_for(self, request: Request) -> Observing | None:
-        most = guests.most_watches() if request.guest else None
-        if most is None:
+        if not request.guest:
             return self._observing
-        return replace(
-            self._observing or Observing(), may_watch=lambda: self._watched_for_guests() < most
-        )
+        observing = replace(self._observing or Observing(), guarded=True)
+        most = guests.most_watches()
+        if most is None:
+            return observing
+        return replace(observing, may_watch=lambda: self._watched_for_guests() < most)
 
     def _watched_for_guests(self) -> int:
         return sum(one.watches for one in self.all().values() if one.request.guest)

@@ -13,6 +13,7 @@ from omero_fs_plugin.filesystems import Mount, Mounts
 from .answers import Beat
 from .below import Below
 from .entries import Entry, Identity, Kind, Listing
+from .guarded import Guard
 from .listings import (
     BY_DESCRIPTOR,
     LIST,
@@ -44,16 +45,23 @@ _TOUCH = getattr(os, "O_PATH", 0) | LIST
 class LocalDisk:
     """The part of entries.Disk that looks; it does not watch.
 
-    The root may be a symbolic link.  No link below it is followed.
+    The root may be a symbolic link, if that is not `guarded`.  No link below it is followed.
 
     Rule: what is mounted below the root may fail to answer, and then keeps nobody waiting for
     longer than a Place does.  It may be slow: nobody waits for the end of a listing there.  The
     root's own file system is asked directly: who watches a root that does not answer waits for it.
     """
 
-    def __init__(self, root: bytes, wake: Callable[[], None] = lambda: None) -> None:
-        """`wake` is called, from any thread, when a file system below answers again."""
+    def __init__(
+        self, root: bytes, wake: Callable[[], None] = lambda: None, *, guarded: bool = False
+    ) -> None:
+        """`wake` is called, from any thread, when a file system below answers again.
+
+        `guarded`: no link that a user may have made is followed on the way to the root either.
+        """
         self._root = root
+        self._guard = Guard(root) if guarded else None
+        self._opened = opened if self._guard is None else self._guard.opened
         self._real = os.path.realpath(root)
         self.mounts = Mounts()
         self._below = Below(
@@ -157,10 +165,10 @@ class LocalDisk:
         mount = self._mount_of(path) if below else None
         if mount is not None:
             device, found = self._below.list(
-                mount, path, lambda beat: gathered(path, flags, inner, beat)
+                mount, path, lambda beat: gathered(self._opened, path, flags, inner, beat)
             )
             return self._listing(path, device, found, known)
-        where = opened(path, flags)
+        where = self._opened(path, flags)
         try:
             device = os.stat(where).st_dev  # noqa: PTH116
             return self._listing(path, device, stats(where, inner), known)

@@ -27,6 +27,7 @@ from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotif
 from . import limits, raw
 from .disk import LocalDisk
 from .entries import Waitable
+from .guarded import place
 from .held import Held, Process
 from .raw import Raw
 
@@ -45,6 +46,8 @@ _MASK = (
     | raw.IN_EXCL_UNLINK
 )
 
+# To watch a directory, nobody needs to read it.
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _AT_ONCE = 64 * 1024  # bytes; about 1,500 events, a few ms of work
 # If there are more, events are dropped, as the kernel does, and a rescan follows.
 _BACKLOG = 64 * 1024 * 1024  # bytes
@@ -66,12 +69,14 @@ class Inotify(LocalDisk):
         *,
         shares: bool = False,
         may_watch: Callable[[], bool] = lambda: True,
+        guarded: bool = False,
     ) -> None:
-        """`wake` as for LocalDisk.  `shares`: watch network shares too, do not poll them.
+        """`wake` and `guarded` as for LocalDisk.
 
+        `shares`: watch network shares too, do not poll them.
         `may_watch` says whether one more directory below the root may be watched.
         """
-        super().__init__(root, wake)
+        super().__init__(root, wake, guarded=guarded)
         self._shares = shares
         self._may_watch = may_watch
         # Our own backlog has overflowed, not the kernel's queue.
@@ -116,11 +121,20 @@ class Inotify(LocalDisk):
         ours = self._descriptor
         mount = self._mount_of(path) if self.mounts.below_as_read(self._real) else None
         if mount is None:
-            descriptor = _add_watch(ours, path, flags)
+            descriptor = self._add_watch(ours, path, flags)
         else:
-            descriptor = self._ask(mount, path, lambda beat: _add_watch(ours, path, flags))
+            descriptor = self._ask(mount, path, lambda beat: self._add_watch(ours, path, flags))
         self._held.has(descriptor, path)
         return descriptor
+
+    def _add_watch(self, instance: int, path: bytes, flags: int) -> int:
+        if self._guard is None:
+            return _add_watch(instance, path, flags)
+        where = self._guard.opened(path, _PLACE)
+        try:
+            return _add_watch(instance, place(where), flags & ~raw.IN_DONT_FOLLOW)
+        finally:
+            os.close(where)
 
     def _instance(self) -> int:
         descriptor = inotify_init()

@@ -10,7 +10,7 @@ import itertools
 import os
 import stat as stat_module
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .answers import Beat
@@ -65,10 +65,16 @@ def stats(where: bytes | int, inner: frozenset[bytes]) -> Iterator[Stat]:
             raise OSError(errno.EOVERFLOW, f"more than {MOST_NAMES:,} names in one directory")
 
 
-def gathered(path: bytes, flags: int, inner: frozenset[bytes], beat: Beat) -> Gathered:
-    """The device of a directory, and all that is in it.  Raises OSError."""
+def gathered(
+    open_: Callable[[bytes, int], Any],
+    path: bytes,
+    flags: int,
+    inner: frozenset[bytes],
+    beat: Beat,
+) -> Gathered:
+    """The device of a directory, and all that is in it.  Raises OSError.  `open_`: as `opened`."""
     found = []
-    where = opened(path, flags)
+    where = open_(path, flags)
     try:
         beat()
         device = os.stat(where).st_dev  # noqa: PTH116

@@ -67,6 +67,8 @@ class Observing:
     platform: str = sys.platform
     # Whether the kernel may watch one more directory for it; if not, that one is polled
     may_watch: Callable[[], bool] = lambda: True
+    # Whether no link that a user may have made is followed; only Linux can tell
+    guarded: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for an observer that this platform does not have."""
@@ -86,12 +88,16 @@ class Observing:
         It calls `wake`, from any thread, for news that `fileno` does not show.
         """
         if self.kind == POLLING:
-            return Polling(root, wake)
+            return Polling(root, wake, guarded=self.guarded and self._linux)
         if self._linux:
             from . import inotify
 
             return inotify.Inotify(
-                root, wake, shares=self.kind == INOTIFY, may_watch=self.may_watch
+                root,
+                wake,
+                shares=self.kind == INOTIFY,
+                may_watch=self.may_watch,
+                guarded=self.guarded,
             )
         from .native import Native
 

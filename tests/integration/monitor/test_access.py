@@ -20,6 +20,7 @@ from omero_fs_plugin.monitor.files import Files
 from omero_fs_plugin.monitor.server import FSServer
 
 from .fsserver import PATIENCE, Client, address_of, create, initialize, serve, start, until
+from .test_any_acts import exchanged
 
 SOMEBODY = 12345
 
@@ -87,6 +88,23 @@ def test_and_nothing_else(world: World) -> None:
         assert "No such file" not in told.value.reason, "nobody learns what is there"
     with pytest.raises(omero.OmeroFSError, match="No such file"):
         create(world.server, world.watched / "missing", world.client)
+
+
+def test_a_watched_directory_that_became_a_users_link_shows_nothing(world: World) -> None:
+    directory, client = world.watched / "amy", world.client
+    (world.other / "secret").write_text("")
+    world.watched.chmod(0o777)
+    start(world.server, directory, client)
+    door = world.watched / "door"
+    door.symlink_to(world.other)
+    assert exchanged(directory, door)
+    told = ("Create", str(directory / "secret"))
+    until(lambda: told in client.changes() or "unreachable" in client.notices())
+    assert told not in client.changes()
+    assert exchanged(directory, door)
+    (directory / "new").write_text("")
+    until(lambda: ("Create", str(directory / "new")) in client.changes())
+    assert told not in client.changes()
 
 
 def test_it_reads_what_was_given_and_not_what_others_have_watched(
