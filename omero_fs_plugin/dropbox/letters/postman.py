@@ -224,7 +224,18 @@ class Postman(Attendant):
             if letter is None:
                 del self._letters[identifier]
             else:
-                self._send_one(letter, settings, now)
+                self._try_to_send(letter, settings, now)
+
+    def _try_to_send(self, letter: Letter, settings: Settings, now: float) -> None:
+        """What nobody has thought of hurts this letter alone.  Raises JournalError."""
+        try:
+            self._send_one(letter, settings, now)
+        except JournalError:
+            raise
+        except Exception:
+            log.exception("letter %d", letter.id)
+            if letter.id in self._letters:
+                self._letters[letter.id] = now + _AGAIN_MOST_S
 
     def _send_one(self, letter: Letter, settings: Settings, now: float) -> None:
         try:

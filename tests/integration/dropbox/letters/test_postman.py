@@ -486,6 +486,33 @@ def test_one_letter_that_is_refused_each_time_holds_up_no_other(post: Post) -> N
     assert post.waiting()[0] == 1, "and it is tried again itself"
 
 
+def test_one_letter_that_nobody_can_make_holds_up_no_other(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OMERO says something of one user that we do not understand."""
+    sent: list[tuple[str, ...]] = []
+    address_of = post.people.address_of
+
+    def unclear(name: str) -> str:
+        if name == "amy":
+            raise ValueError("what is that?")
+        return address_of(name)
+
+    monkeypatch.setattr(post.people, "address_of", unclear)
+    post.properties["omero.fs.notify"] = "user"
+    post.postman = post.another(lambda settings, out: sent.append(out.to))
+    post.look()
+    for user in ("amy", "zak"):
+        post.happens("a.tif", State.FAILED, "no reader takes it", user=user)
+        post.look()
+    for _ in range(3):
+        post.look(later=INTERVAL_S)
+    assert sent == [("zak@example.org",)]
+    monkeypatch.undo()
+    post.look(later=1_000.0)
+    assert sorted(sent) == [("amy@example.org",), ("zak@example.org",)]
+
+
 def test_a_dropbox_that_lost_the_lease_sends_nothing(post: Post) -> None:
     """The database refuses the note that must come before."""
     from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
