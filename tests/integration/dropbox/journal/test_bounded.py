@@ -431,6 +431,8 @@ OF_ONE = (
     *(
         "move",
         "note",
+        "unnote",
+        "skip_as_seen",
         "make_sure",
         "set_out",
         "end_way",
@@ -445,7 +447,7 @@ OF_ONE = (
     *("set_lease", "work_as", "join", "renew", "leave", "not_started"),
     *("give_back_of", "give_back_orphans"),
     # They read.
-    *("nodes", "mine", "turns", "started", "told_for", "told_at", "ahead_of"),
+    *("nodes", "mine", "turns", "started", "told_for", "told_at", "ahead_of", "one_at_a_time"),
 )
 
 
