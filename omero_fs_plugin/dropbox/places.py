@@ -17,8 +17,8 @@ from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.stores import HIDDEN, directory_of, is_store, store_by_name
 from omero_fs_plugin.system_names import NOTE, is_on_its_way
 
-from .confine import DEEPEST
-from .confine.trees import stat_of, store_around, tree_stat
+from .confine import DEEPEST, stat_beneath
+from .confine.trees import store_around, store_stat
 from .disks.calls import CALLS, HUNG_S
 
 
@@ -210,12 +210,16 @@ class Places:
         return place.user if place is not None and place.user != OF_OWNER else None
 
     def stat(self, path: str) -> FileStat | None:
-        """What `stat_beneath` gives below the root of its place.  Without a place: a plain stat."""
+        """What is there now; None if that is no regular file and no store (any more).
+
+        What `stat_beneath` or `store_stat` gives below the root of its place; without a place, a
+        plain stat.
+        """
         place = self.place(path)
-        if place is None:
-            directory = directory_of(path).rpartition("/")[0]
-            return tree_stat(directory, path) if is_store(path) else CALLS.stat(directory, path)
-        return stat_of(place.root, path)
+        root = place.root if place is not None else directory_of(path).rpartition("/")[0]
+        if is_store(path):
+            return store_stat(root, path)
+        return stat_beneath(root, path) if place is not None else CALLS.stat(root, path)
 
     def store(self, path: str) -> str:
         """The store that the file at `path` lies in, by the names alone; empty: in none."""

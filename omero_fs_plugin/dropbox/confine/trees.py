@@ -32,6 +32,7 @@ from omero_fs_plugin.stores import (
 from omero_fs_plugin.system_names import is_beside
 
 from . import MOST_NAMES, listing, stat_beneath
+from .roots import ROOTS, RootMissing
 
 DEEPEST = 64  # levels of a store; real ones have about ten
 # Files of a store that is imported: OMERO makes a row for each, in one call, and the process
@@ -73,6 +74,25 @@ def tree_stat(root: str, store: str) -> FileStat | None:
     return FileStat(found.st_dev, found.st_ino, size, total % 2**_BITS, changed, owner)
 
 
+def store_stat(root: str, store: str) -> FileStat | None:
+    """As `tree_stat`; None too if the directory is no store any more.
+
+    That is so if its name does not tell it, and no metadata is at its top.
+    """
+    directory = directory_of(store)
+    if not is_store_name(directory.rpartition("/")[2]):
+        with CALLS.at(root):
+            try:
+                with listing(root, directory) as opened:
+                    if not has_marker(opened):
+                        return None
+            except OSError as error:
+                if error.errno in NOTHING_THERE:
+                    return None
+                raise
+    return tree_stat(root, store)
+
+
 def tree_files(root: str, store: str) -> Iterator[tuple[str, FileStat]]:
     """Each file of a store: name relative to it, and FileStat, in any order.
 
@@ -99,12 +119,18 @@ def tree_files(root: str, store: str) -> Iterator[tuple[str, FileStat]]:
 def store_around(root: str, path: str) -> str:
     """The outermost store, below `root`, that has the file `path`; empty: none.
 
-    Asks the disk for the metadata at the top of each directory above.  Raises OSError.
+    Asks the disk for the metadata at the top of each directory above.  Raises OSError, also if
+    `root` is not the directory that was taken: nobody knows then what is in it.
     """
     with CALLS.at(root):
         for directory in above(root, path):
             if is_store_name(directory.rpartition("/")[2]) or has_marker(directory):
                 return store_at(directory)
+        try:
+            os.close(ROOTS.open(root))
+        except FileNotFoundError as error:
+            if not ROOTS.lies_in_another(root):  # else a user's directory was removed
+                raise RootMissing(root) from error
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,17 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.confine import trees
-from omero_fs_plugin.dropbox.confine.trees import store_around, tree_files, tree_stat
+from omero_fs_plugin.dropbox.confine.roots import RootMissing
+from omero_fs_plugin.dropbox.confine.trees import (
+    store_around,
+    store_stat,
+    tree_files,
+    tree_stat,
+)
 from omero_fs_plugin.dropbox.watching.rescan import store_over, walk
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import MARKERS
 from tests.stores import Store, image
 
 
@@ -170,3 +178,27 @@ def test_more_files_than_omero_takes_at_once_are_refused(
     with pytest.raises(ImportRefused, match="larger chunks") as refused:
         list(tree_files(root, path))
     assert refused.value.final
+
+
+def test_without_metadata_it_is_a_store_only_by_its_name(tmp_path: Path) -> None:
+    for name, whole in (("a.zarr", True), ("plain", False)):
+        store = image(tmp_path / name, levels=2)
+        store.write()
+        root, path = str(tmp_path), str(store.path)
+        assert store_stat(root, path) == tree_stat(root, path)
+        for marker in MARKERS:
+            (store.top / marker).unlink(missing_ok=True)
+        assert (store_stat(root, path) is not None) == whole
+        shutil.rmtree(store.top)
+        assert store_stat(root, path) is None
+        store.top.write_bytes(b"")
+        assert store_stat(root, path) is None
+
+
+def test_nobody_knows_what_is_in_a_root_that_is_not_there(tmp_path: Path) -> None:
+    """So nothing ends because of that."""
+    root = tmp_path / "amy"
+    with pytest.raises(RootMissing):
+        store_around(str(root), f"{root}/plain/any")
+    root.mkdir()
+    assert store_around(str(root), f"{root}/plain/any") == ""
