@@ -14,7 +14,7 @@ from .forming import forget, told_of
 from .gathering import Changed, Gathered, Gathering, put_in
 from .intake import Stamp, take_others, wait_apart
 from .parting import CLOSED, GATHERS
-from .records import PART, Formed, chunks, met_of
+from .records import PART, PART_OF, Formed, chunks, met_of
 from .states import State
 from .writer import write_note
 
@@ -97,7 +97,7 @@ class Ending(Gathering):
         """
         below = self._below(user, store)
         for identifier in self._many([row.id for row in below if row.state != State.SKIPPED]):
-            self.move(identifier, State.QUEUED, State.WAITING, f"it is a part of {store}")
+            self.move(identifier, State.QUEUED, State.WAITING, f"{PART_OF}{store}")
             self._part_with(identifier, (State.WAITING, *CLOSED))
             below = self._below(user, store)
         number = 0
@@ -107,19 +107,21 @@ class Ending(Gathering):
                 number += _absorb(connection, self._stamp(), user, store, some)
         return number
 
+    def owners_below(self, store: str) -> list[str]:
+        """The users who have something below a store that `absorb` may end."""
+        table = schema.fileset.c
+        with self._database.reading() as connection:
+            return list(connection.scalars(select(table.user).where(*_parts_of(store)).distinct()))
+
     def _below(self, user: str, store: str) -> list[Any]:
         table = schema.fileset.c
         with self._database.reading() as connection:
             rows = connection.execute(
-                select(table.id, table.path, table.state).where(
-                    table.user == user,
-                    table.verified == 0,
-                    table.state.in_(_PARTS_OF_A_STORE),
-                    table.path.startswith(store, autoescape=True),
+                select(table.id, table.path, table.state, table.root).where(
+                    table.user == user, *_parts_of(store)
                 )
             ).all()
-        # Of SQLite, LIKE does not tell `a` from `A`.
-        return [row for row in rows if row.path.startswith(store) and row.path != store]
+        return [row for row in rows if row.path != store and _is_part(row, store)]
 
     def _many(self, filesets: Sequence[int]) -> list[int]:
         """Those with more files than a part."""
@@ -131,6 +133,21 @@ class Ending(Gathering):
                     select(file.fileset).where(file.fileset.in_(some), file.position == PART)
                 )
         return found
+
+
+def _parts_of(store: str) -> list[Any]:
+    """What the rows of its parts have in common, and perhaps others."""
+    table = schema.fileset.c
+    return [
+        table.verified == 0,
+        table.state.in_(_PARTS_OF_A_STORE),
+        table.path.startswith(store, autoescape=True),
+    ]
+
+
+def _is_part(row: Any, store: str) -> bool:
+    """Of SQLite, LIKE does not tell `a` from `A`.  A root that lies within is of another rule."""
+    return bool(row.path.startswith(store)) and not row.root.startswith(store)
 
 
 def _waiting(connection: Connection, filesets: Sequence[int]) -> Iterator[Any]:
@@ -197,7 +214,7 @@ def _absorb(
         )
     ).all()
     # One that has gone into quarantine since is no part of it any more.
-    below = [row for row in rows if row.path.startswith(store)]
+    below = [row for row in rows if _is_part(row, store)]
     waiting = [row.id for row in below if row.state == State.WAITING]
     merged = set(waiting) - told_of(connection, waiting)
     forget(connection, sorted(merged))
@@ -207,7 +224,7 @@ def _absorb(
         .where(table.id.in_(ending))
         .values(
             state=State.SKIPPED,
-            reason=f"it is a part of {store}",
+            reason=f"{PART_OF}{store}",
             waited=0.0,
             changed=at.now,
             moved_by=at.who,

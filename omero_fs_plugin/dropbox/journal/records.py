@@ -20,6 +20,7 @@ MET, HANDED_OVER, FOUND_IN_OMERO = "dropbox", "handed over", "found in OMERO"
 # Why a file is skipped that is no longer there.  Such a file is not accounted for:
 # its share may have been away, and it may come back unchanged.
 GONE = "removed or renamed before it was imported"
+PART_OF = "it is a part of "  # and the path of a store
 
 PART = 500  # files of one set that one transaction is about: others wait for its end
 

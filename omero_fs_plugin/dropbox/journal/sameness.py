@@ -11,7 +11,7 @@ from omero_fs_plugin.names import is_utf8
 
 from . import schema, statements
 from .intake import former
-from .records import GONE, Fileset, Found, chunks, signed
+from .records import Fileset, Found, chunks, signed
 from .rows import CHUNK, Rows
 from .statements import IN_DOUBT
 from .states import OPEN, State
@@ -120,7 +120,7 @@ class Sameness(Rows):
                     .join_from(schema.file, schema.fileset)
                     # Ask only for the inode: databases do not look up pairs in an index.
                     .where(file.inode.in_(list(by_inode)))
-                    .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
+                    .where(or_(fileset.state != State.SKIPPED, statements.ended_for_good()))
                 ).all()
                 for identifier, user, was, device, inode, size, mtime_ns, ctime_ns, state in rows:
                     for met in by_inode.get(inode, ()):

@@ -19,13 +19,14 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
 )
 
 from . import schema
-from .records import FOUND_IN_OMERO, GONE
+from .records import FOUND_IN_OMERO, GONE, PART_OF
 from .states import OPEN, State
 
 IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was told to import
@@ -189,6 +190,12 @@ TAKE = (
 )
 
 
+def ended_for_good() -> Any:
+    """Of what was skipped: its files were not gone, nor parts of a store."""
+    part = func.substr(_fileset.reason, 1, len(PART_OF)) == PART_OF
+    return and_(_fileset.reason != GONE, not_(part))
+
+
 @cache
 def oldest(*, with_root: bool) -> Select[Any]:
     """The queued filesets of a user, but for those not now and those in roots that are away."""
@@ -284,7 +291,8 @@ _ENDED = (
     "SELECT file.path, file.inode, file.size, file.mtime_ns, file.ctime_ns "
     "FROM file JOIN fileset ON fileset.id = file.fileset WHERE file.path IN ({marks}) AND "
     f"(fileset.state IN ('imported', 'failed') OR "
-    f"(fileset.state = 'skipped' AND fileset.reason <> '{GONE}'))"
+    f"(fileset.state = 'skipped' AND fileset.reason <> '{GONE}' "
+    f"AND substr(fileset.reason, 1, {len(PART_OF)}) <> '{PART_OF}'))"
 )
 _OPENED = "SELECT file.inode FROM fileset JOIN file ON file.fileset = fileset.id WHERE {which}"
 _IS_OPEN = "fileset.state IN ({})".format(", ".join(f"'{state}'" for state in OPEN))
