@@ -37,7 +37,8 @@ class Meeting:
         """Events about `paths`: each is a sign of life."""
         met: list[Found] = []
         gone: list[str] = []
-        for path in self._folded(paths, now):
+        apart: list[str] = []
+        for path, told in self._folded(paths, now).items():
             if self._outside.is_advice(path):
                 self._advised(path, now)
             try:
@@ -51,9 +52,11 @@ class Meeting:
             gone.append(path)
             self._tell_odd(path)
             if is_store(path):
-                self._no_store(path)
+                apart += self._apart(path, told)
         self.gone(gone, now)
         self.meet(met, now, alive=True)
+        if apart:
+            self.heard(apart, now)
 
     def gone(self, paths: Sequence[str], now: float) -> None:
         """Takes files that a look has not found, or whose share is away.
@@ -80,15 +83,15 @@ class Meeting:
         if back:
             self.meet(back, now, alive=True)
 
-    def _folded(self, paths: Iterable[str], now: float) -> list[str]:
-        """`paths`, where the files of a store are one path.
+    def _folded(self, paths: Iterable[str], now: float) -> dict[str, list[str]]:
+        """`paths`, where the files of a store are one path.  Each with those that it stands for.
 
         A store in its quiet period is not looked at for each event: it begins to rest anew.
         """
-        folded: dict[str, None] = {}
+        folded: dict[str, list[str]] = {}
         for path in dict.fromkeys(paths):
             try:
-                folded[self._stores.of(path) or path] = None
+                folded.setdefault(self._stores.of(path) or path, []).append(path)
             except OSError as error:
                 self._files.cannot_tell(path, error)
         for store in filter(is_store, list(folded)):
@@ -96,14 +99,19 @@ class Meeting:
                 if store in self._settler:
                     self._settler.touch(store, now)
                     del folded[store]
-        return list(folded)
+        return folded
 
-    def _no_store(self, path: str) -> None:
-        """Nothing is there; what comes there next is a store only if the disk says so."""
+    def _apart(self, store: str, told: Sequence[str]) -> list[str]:
+        """No store is there.  Those of `told` that are of something else, if the disk says so."""
+        parts = [path for path in told if path != store]
         try:
-            self._stores.on_disk(f"{path}any")
+            if parts:
+                return parts if self._stores.is_none(store) else []
         except OSError as error:
-            self._files.cannot_tell(path, error)
+            self._files.cannot_tell(store, error)
+            return []
+        self._stores.look_for_files([store])
+        return []
 
     def _tell_odd(self, path: str) -> None:
         try:
@@ -135,7 +143,9 @@ class Meeting:
                     looked[path] = self._outside.stat(path)
                 except OSError as error:
                     self._files.cannot_tell(path, error)
-            self.gone([path for path, stat in looked.items() if stat is None], now)
+            gone = [path for path, stat in looked.items() if stat is None]
+            self.gone(gone, now)
+            self._stores.look_for_files(filter(is_store, gone))
             inside = self._stores.inside(looked)  # perhaps of a store since the last start
             with self._files.lock:
                 for path, stat in looked.items():
@@ -232,10 +242,7 @@ class Meeting:
         if ended and (len(self._settler) or len(self._lots)):
             with self._files.lock:
                 ended = {p for p in ended if p not in self._settler and p not in self._lots}
-        try:
-            self._stores.met_apart(ended)
-        except OSError as error:
-            log.info("nobody knows which directories are stores: %s", error)
+        self._stores.met_apart(ended)
         if len(ended) == len(files):
             return []
         return [Found(path, FileStat.of(stat)) for path, stat in files if path not in ended]

@@ -8,6 +8,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Place, no_user
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
 
 from .settle import Pending
 from .stores import Stores
@@ -52,7 +53,9 @@ class Resting:
                     at_rest[path] = stat
             self._files.gone(gone, roots_away)
             self._tell_overdue(now)
-            return self._hand_on(at_rest, whose, now) if at_rest else 0
+            handed_on = self._hand_on(at_rest, whose, now) if at_rest else 0
+        self._stores.look_for_files(filter(is_store, gone))
+        return handed_on
 
     def _look(
         self, due: Sequence[Pending]

@@ -524,3 +524,28 @@ def test_of_a_store_without_the_suffix_too(stored: Whole, last: str) -> None:
 def watches(whole: Whole) -> int:
     """Of all monitors together."""
     return sum(int(m.figures()["watches"]) for m in whole.monitors())
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
+def test_one_that_has_lost_its_metadata_is_an_ordinary_directory(
+    stored: Whole, restarted: bool
+) -> None:
+    """And stays one, whoever looks at it again."""
+    store = image(stored.watch_dir / "amy" / "plain", 2)
+    store.write()
+    stored.until_known(store.path)
+    if restarted:
+        stored.stop_dropbox()
+    for name in store.files:
+        (store.top / name).unlink()
+    if restarted:
+        stored.start_dropbox()
+    path = stored.drop("plain/a.tif")
+    stored.until_known(path)
+    stored.until_settled()
+    stored.clock.sleep(5 * looks._LATEST_S)
+    other = stored.drop("b.tif", user="zak")
+    stored.until_known(other)
+    stored.until_settled()
+    stored.assert_once(path)
+    assert stored.row(path).state is State.IMPORTED
