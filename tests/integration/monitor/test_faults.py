@@ -455,9 +455,10 @@ def test_a_tree_that_is_written_while_it_is_first_looked_at(
     def write() -> None:
         for number in range(100_000):
             path = tmp_path / f"d{number % 400}" / f"new{number}"
+            written = after if started.is_set() else before
             path.write_text("x")
+            written.append(str(path))
             begun.set()
-            (after if started.is_set() else before).append(str(path))
             if len(after) == 500:
                 return
 
