@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from omero_fs_plugin.stores import directory_of
+
 from . import schema
 from .forming import forget, told_of
 from .gathering import Changed, Gathered, Gathering, put_in
@@ -109,19 +111,36 @@ class Ending(Gathering):
 
     def owners_below(self, store: str) -> list[str]:
         """The users who have something below a store that `absorb` may end."""
-        table = schema.fileset.c
-        with self._database.reading() as connection:
-            return list(connection.scalars(select(table.user).where(*_parts_of(store)).distinct()))
+        return sorted({row.user for row in self._parts(store)})
 
     def _below(self, user: str, store: str) -> list[Any]:
+        return [row for row in self._parts(store) if row.user == user]
+
+    def _parts(self, store: str) -> list[Any]:
         table = schema.fileset.c
+        statement = select(
+            table.id, table.user, table.root, table.path, table.state, table.verified
+        )
         with self._database.reading() as connection:
-            rows = connection.execute(
-                select(table.id, table.path, table.state, table.root).where(
-                    table.user == user, *_parts_of(store)
+            if connection.dialect.name == "sqlite":
+                # By the index of paths, which LIKE does not use: a plate has very many stores.  In
+                # the order of its characters, `0` comes after `/`.
+                after = f"{directory_of(store)}0"
+                statement = statement.where(table.path > store, table.path < after)
+            else:  # whose order of characters may be another
+                statement = statement.where(
+                    table.state.in_(_PARTS_OF_A_STORE),
+                    table.path.startswith(store, autoescape=True),
                 )
-            ).all()
-        return [row for row in rows if row.path != store and _is_part(row, store)]
+            rows = connection.execute(statement).all()
+        return [
+            row
+            for row in rows
+            if row.path != store
+            and row.state in _PARTS_OF_A_STORE
+            and not row.verified
+            and _is_part(row, store)
+        ]
 
     def _many(self, filesets: Sequence[int]) -> list[int]:
         """Those with more files than a part."""
@@ -135,18 +154,8 @@ class Ending(Gathering):
         return found
 
 
-def _parts_of(store: str) -> list[Any]:
-    """What the rows of its parts have in common, and perhaps others."""
-    table = schema.fileset.c
-    return [
-        table.verified == 0,
-        table.state.in_(_PARTS_OF_A_STORE),
-        table.path.startswith(store, autoescape=True),
-    ]
-
-
 def _is_part(row: Any, store: str) -> bool:
-    """Of SQLite, LIKE does not tell `a` from `A`.  A root that lies within is of another rule."""
+    """A root that lies within is of another rule."""
     return bool(row.path.startswith(store)) and not row.root.startswith(store)
 
 

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import store_at
 
-from .neighbourhood import Neighbourhood, Owner, below
+from .neighbourhood import ByDirectory, Neighbourhood, Owner
 
 _MOST = 2_000  # files in one lot, or a little more: a directory is not divided
 AGAIN_S = 1.0  # between two questions about the same files that wait
@@ -74,7 +74,7 @@ class Lots:
         self._answers = answers
         # Directory -> name in it -> the file: a plate has very many files in few directories, and
         # what all of their paths have in common is kept once.
-        self._in: dict[str, dict[str, _Rested]] = {}
+        self._in: ByDirectory[_Rested] = ByDirectory()
         self._number = 0  # of them
         # First file of an incomplete set -> the set.  A plate is asked about in many lots, and each
         # answer names all of its files: one is kept, for as long as a file waits with it.
@@ -111,7 +111,7 @@ class Lots:
     def below(self, directory: str) -> list[str]:
         """The files at rest, of those that lie below `directory`."""
         itself = store_at(directory)
-        found = (f"{where}/{name}" for where, name in below(self._in, directory))
+        found = (f"{where}/{name}" for where, name in self._in.below(directory))
         return [path for path in found if path != itself]
 
     def stores(self) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ class Lots:
         for met in found:
             rule = self._rule_of(met.path)
             directory, _, name = met.path.rpartition("/")
-            files = self._in.setdefault(directory, {})
+            files = self._in.of(directory)
             self._number += name not in files
             files[name] = _Rested(name, met.stat, owner, rule, since=now)
             directories[directory] = None
@@ -170,7 +170,7 @@ class Lots:
         self._number -= 1
         self._waiting.remove(path)
         if not files:
-            del self._in[directory]
+            self._in.forget(directory)
 
     def next(self, now: float) -> Lot | None:
         """The next lot to ask about, None if there is none now."""

@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from typing import TypeVar
 
 Owner = tuple[str, str]  # user, root
 
 
-def below(by_directory: Mapping[str, Iterable[str]], directory: str) -> Iterator[tuple[str, str]]:
-    """(directory, what `by_directory` has of it), of `directory` and of those below it."""
-    above = directory.rstrip("/") + "/"
-    for where, some in by_directory.items():
-        if f"{where}/".startswith(above):
-            for one in some:
-                yield where, one
+_Value = TypeVar("_Value")
+
+
+class ByDirectory(dict[str, dict[str, _Value]]):
+    """Directory -> name or path in it -> what is known of that.
+
+    Rule: to find out that nothing lies below a directory takes no look at the others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._below: Counter[str] = Counter()  # directory -> those at and below it
+
+    def of(self, directory: str) -> dict[str, _Value]:
+        """What is known of this one, to be added to."""
+        some = self.get(directory)
+        if some is None:
+            some = self[directory] = {}
+            self._below.update(_upwards(directory))
+        return some
+
+    def forget(self, directory: str) -> None:
+        """Nothing is known of it any more."""
+        del self[directory]
+        for above in _upwards(directory):
+            self._below[above] -= 1
+            if not self._below[above]:
+                del self._below[above]
+
+    def below(self, directory: str) -> Iterator[tuple[str, str]]:
+        """(directory, name or path in it), of `directory` and of those below it."""
+        above = directory.rstrip("/") + "/"
+        left = self._below.get(directory.rstrip("/"), 0)
+        for where, some in self.items() if left else ():
+            if f"{where}/".startswith(above):
+                for one in some:
+                    yield where, one
+                left -= 1
+                if not left:
+                    return
 
 
 class Neighbourhood:

@@ -11,7 +11,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import Reach
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import store_at
 
-from .neighbourhood import below
+from .neighbourhood import ByDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Settler:
         self.longest = longest  # s
         self.begun: Callable[[], None] = lambda: None  # called when no file was pending, and one is
         self._pending: dict[str, Pending] = {}
-        self._in: dict[str, dict[str, None]] = {}  # directory -> files in it that are pending
+        self._in: ByDirectory[None] = ByDirectory()  # files that are pending
         # Of each root and quiet period the files, ordered by `since`: a sign of life
         # moves a file to the end.
         self._in_order: dict[str, dict[float, OrderedDict[str, Pending]]] = {}
@@ -92,7 +92,7 @@ class Settler:
         before = self._pending.get(path)
         if before is None:
             self._first[path] = now
-            self._in.setdefault(path.rpartition("/")[0], {})[path] = None
+            self._in.of(path.rpartition("/")[0])[path] = None
         else:
             self._take_out(before)
         if quiet is None:
@@ -112,7 +112,7 @@ class Settler:
     def below(self, directory: str) -> list[str]:
         """The pending files that lie below `directory`."""
         itself = store_at(directory)
-        return [path for _, path in below(self._in, directory) if path != itself]
+        return [path for _, path in self._in.below(directory) if path != itself]
 
     def requiet(self, quiet: Callable[[str], float | None]) -> None:
         """Gives each file the quiet period (s) that `quiet` says for its path; None: as it is.
@@ -151,7 +151,7 @@ class Settler:
             directory = path.rpartition("/")[0]
             del self._in[directory][path]
             if not self._in[directory]:
-                del self._in[directory]
+                self._in.forget(directory)
         self._first.pop(path, None)
         if not self._pending:  # the tables of very many files would stay as large as they were
             self._pending.clear()

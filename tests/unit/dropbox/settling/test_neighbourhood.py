@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.settling.neighbourhood import Neighbourhood
+from omero_fs_plugin.dropbox.settling.neighbourhood import ByDirectory, Neighbourhood
 
 AMY = ("amy", "/dropbox/amy")
 parts = st.lists(st.sampled_from("ab"), max_size=3)
@@ -65,3 +65,32 @@ def test_a_question_costs_no_more_when_more_directories_wait(directories: int) -
     assert _lines(lambda: list(known.near("/dropbox/amy/day 7"))) < 40
     assert _lines(lambda: known.add("/dropbox/amy/day 7/b.tif", AMY)) < 40
     assert _lines(lambda: known.remove("/dropbox/amy/day 7/b.tif")) < 40
+
+
+@given(acts, directories)
+def test_below_is_what_lies_at_or_below_it(
+    some: list[tuple[bool, str, str]], directory: str
+) -> None:
+    known: ByDirectory[None] = ByDirectory()
+    for comes, where, name in some:
+        if comes:
+            known.of(where)[name] = None
+        elif where in known:
+            known.forget(where)
+    here = PurePosixPath(directory)
+    below = {d for d in known if PurePosixPath(d).is_relative_to(here)}
+    found = list(known.below(directory))
+    assert set(found) == {(where, name) for where in below for name in known[where]}
+    assert len(found) == len(set(found))
+
+
+def test_that_nothing_is_below_takes_no_look_at_the_others() -> None:
+    class NotLookedAt(ByDirectory[None]):
+        def items(self) -> Any:
+            raise AssertionError("it was looked at")
+
+    known = NotLookedAt()
+    known.of("/dropbox/amy/b")["x"] = None
+    assert list(known.below("/dropbox/amy/a")) == []
+    known.forget("/dropbox/amy/b")
+    assert list(known.below("/dropbox/amy")) == []
