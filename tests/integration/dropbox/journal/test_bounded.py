@@ -447,7 +447,17 @@ OF_ONE = (
     *("set_lease", "work_as", "join", "renew", "leave", "not_started"),
     *("give_back_of", "give_back_orphans"),
     # They read.
-    *("nodes", "mine", "turns", "started", "told_for", "told_at", "ahead_of", "one_at_a_time"),
+    *(
+        "nodes",
+        "mine",
+        "turns",
+        "started",
+        "told_for",
+        "told_at",
+        "ahead_of",
+        "one_at_a_time",
+        "owners_below",
+    ),
 )
 
 
