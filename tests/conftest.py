@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from . import left_open, statements
+from . import left_open, leftovers, statements
 
 # A process of tests that does not end is asked where each of its threads is.
 faulthandler.register(signal.SIGUSR1, file=sys.__stderr__, all_threads=True)
@@ -70,6 +70,11 @@ def examples(number: int) -> int:
     Each run tries others, so what `make test` tries adds up.
     """
     return number * int(os.environ.get(EXAMPLES, "1"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _killed_runs_hold_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    leftovers.end(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

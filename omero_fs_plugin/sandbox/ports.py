@@ -23,6 +23,7 @@ PLACE = Path("/var/tmp/omero-fs-sandboxes")
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOCK_LIMIT = 30.0  # s; a reservation takes milliseconds
 _MOST = 65536  # bytes of a reservation that are read
+_NAMED = 5  # holders of ports that an error names; the files name all
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class Ports:
 
 
 PREFIXES = tuple(range(1, 7))  # 64064 is a port; 74064 is too large
-# 14064, 24064 ... 64064, 14074, 24074 ... 64154
+# 14064, 24064 ... 64064, 14074, 24074 ... 65054: so many that those of sandboxes which nobody will
+# start again, as a killed run of the tests leaves them, do not use them up.
 ALL = tuple(
     Ports(prefix, 4061 + more, 4063 + more, 4064 + more)
-    for more in range(0, 100, 10)
+    for more in range(0, 1000, 10)
     for prefix in PREFIXES
 )
 
@@ -90,13 +92,17 @@ def release(directory: Path, *, place: Path | None = None) -> None:
 
 def _first_free(place: Path) -> Ports:
     holders = _holders(place)
-    for ports in sorted(ALL, key=_given_to_clients):  # keeps the order of the others
+    in_turn = sorted(ALL, key=_given_to_clients)  # keeps the order of the others
+    for ports in in_turn:
         if ports.router not in holders and all(_is_free(number) for number in ports.numbers):
             return ports
-    held = ", ".join(f"{p.router}: {holders.get(p.router, 'another program')}" for p in ALL)
+    some = ", ".join(
+        f"{p.router}: {holders.get(p.router, 'another program')}" for p in in_turn[:_NAMED]
+    )
     raise ConfigurationError(
         "no ports are free for a sandbox: remove one that is not used any more, or give a prefix "
-        f"with --prefix and run no other sandbox that has it at the same time; taken are {held}"
+        "with --prefix and run no other sandbox that has it at the same time; the first that are "
+        f"taken are {some}; the files in {place} name all {len(holders)} sandboxes"
     )
 
 

@@ -24,6 +24,7 @@ GROUND = (
     "packed",
     "private",
     "room",
+    "scratch",
     "starts",
     "stores",
     "system_names",

@@ -11,11 +11,9 @@ import json
 import math
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +21,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.processes.starter import Order, start
-from omero_fs_plugin.room import temporary
+from omero_fs_plugin.scratch import Scratch
 
 from .bounds import Bounds
 from .frames import Frame, decode, encode
@@ -36,7 +34,7 @@ _TAIL = 4096  # bytes of its last output that are kept
 # From our environment: where programs and libraries are, and the time zone.  The child gets nothing
 # else, because an environment may hold keys and passwords.
 _PASSED = ("PATH", "LD_LIBRARY_PATH", "TZ", "JAVA_HOME")
-_SCRATCH = "omero-fs-scratch-"
+_SCRATCH = "omero-fs-scratch"
 # Isolated (-I): our environment and our working directory do not decide which code runs.
 _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -80,10 +78,11 @@ class Child:
         be started: there is no room for its directory, say.
         """
         self._explain = explain
-        self._scratch = _scratch() if scratch else ""
+        self._scratch = Scratch(_SCRATCH) if scratch else None
+        place = str(self._scratch.path) if self._scratch else ""
         asked = (*bounds.roots, *bounds.more)
         away = tuple(path for path in asked if not CALLS.answers(path))
-        bounds = replace(bounds, scratch=self._scratch, away=away)
+        bounds = replace(bounds, scratch=place, away=away)
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
@@ -96,7 +95,7 @@ class Child:
                 self._child = start(
                     Order(
                         [sys.executable, "-I", "-c", _BEGIN, paths, *told],
-                        _environment(self._scratch),
+                        _environment(place),
                         "/",
                         stdout=output.fileno(),
                         stderr=output.fileno(),
@@ -108,7 +107,7 @@ class Child:
             ours.close()
             os.close(reading)
             self._pulse.close()
-            _remove(self._scratch)
+            self._remove_scratch()
             raise
         finally:
             os.close(page)
@@ -239,7 +238,11 @@ class Child:
         os.close(self._output)
         self._output = -1
         self._pulse.close()
-        _remove(self._scratch)
+        self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        if self._scratch:
+            self._scratch.remove()
 
 
 class _Waiting:
@@ -289,28 +292,6 @@ def _cpu(pid: int) -> int:
         return int(fields[11]) + int(fields[12])
     except (OSError, ValueError, IndexError):
         return 0
-
-
-def _scratch() -> str:
-    """Makes a directory.  First removes those that killed parents left.  Raises OSError."""
-    place = temporary()
-    for left in place.glob(f"{_SCRATCH}*"):
-        owner = left.name.removeprefix(_SCRATCH).partition("-")[0]
-        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and _is_ours(left):
-            _remove(str(left))
-    return tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=place)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return path.lstat().st_uid == os.getuid() and not path.is_symlink()
-    except OSError:
-        return False
-
-
-def _remove(directory: str) -> None:
-    if directory:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _environment(scratch: str) -> dict[str, str]:

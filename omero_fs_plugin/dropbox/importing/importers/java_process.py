@@ -16,7 +16,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.processes.counted import IMPORTING, JAVA
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
-from omero_fs_plugin.room import temporary
+from omero_fs_plugin.scratch import Scratch
 
 from . import DiskAway, Stopped, java_child
 
@@ -59,15 +59,11 @@ def run_java(
         try:
             # Only for us: what Java prints names files, and omero-py keeps things in its
             # directories.
-            private = stack.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix="omero-fs-import-", dir=temporary(), ignore_cleanup_errors=True
-                )
-            )
-            output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
+            private = stack.enter_context(Scratch("omero-fs-import"))
+            output, errors, ours = (private / name for name in ("out", "err", "log"))
             files = ["--file", str(output), "--errs", str(errors)]
             told = {"host": host, "port": port, "key": key, "arguments": [*files, *arguments]}
-            process = _started({**told, "private": private}, ours)
+            process = _started({**told, "private": str(private)}, ours)
         except OSError as error:
             where = tempfile.tempdir  # None: there is no such directory
             raise DiskAway(
@@ -112,7 +108,7 @@ def _started(told: Mapping[str, object], log_file: Path) -> Process:
     return process
 
 
-def _short_of(private: str) -> str:
+def _short_of(private: Path) -> str:
     """Why its temporary files may have no room; empty if they have."""
     try:
         with tempfile.TemporaryFile(dir=private) as file:

@@ -56,7 +56,7 @@ class Scene:
         page = Pulse.memory()
         child: Any = Child.__new__(Child)
         child._child, child._connection, child._output = Process(), ours, reading
-        child._pulse, child._scratch = Pulse(page), ""
+        child._pulse, child._scratch = Pulse(page), None
         child._explain = lambda code, said: ""
         child._received, child._said = bytearray(), bytearray()
         child._printed = child._printed_before = 0
