@@ -7,15 +7,12 @@ in the name would not tell: in a container, a server that is started again may h
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from .room import temporary
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Scratch:
@@ -29,7 +26,7 @@ class Scratch:
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
             try:
-                self._lock = os.open(self.path, _DIRECTORY)
+                self._lock = _opened(self.path)
             except FileNotFoundError:
                 continue  # taken for one that was left: it had no lock yet
             if _locked(self._lock) is not False and os.fstat(self._lock).st_nlink:
@@ -52,7 +49,7 @@ class Scratch:
 
 def _remove_if_left(path: Path) -> None:
     try:
-        descriptor = os.open(path, _DIRECTORY)
+        descriptor = _opened(path)
     except OSError:
         return  # gone, no directory, or another's
     try:
@@ -62,8 +59,14 @@ def _remove_if_left(path: Path) -> None:
         os.close(descriptor)
 
 
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def _locked(descriptor: int) -> bool | None:
     """Whether we have the lock now; None: this file system has none, so nobody can tell."""
+    import fcntl  # here, so that the rest of the module can be imported anywhere
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -100,7 +100,7 @@ def test_without_locks_nothing_is_removed_that_somebody_may_have(
     def no_locks(descriptor: int, how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(scratch.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     with scratch.Scratch("omero-fs-a") as first, scratch.Scratch("omero-fs-a") as second:
         assert first.exists() and second.exists()
     assert not first.exists()
