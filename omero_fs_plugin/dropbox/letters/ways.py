@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from omero_fs_plugin.config.kinds import MAIL
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.processes.starter import Order, Unanswered, start
+from omero_fs_plugin.dropbox.processes.order import Order, Unanswered
+from omero_fs_plugin.dropbox.processes.starter import start
 from omero_fs_plugin.names import printable
 
 from . import smtp

@@ -8,6 +8,7 @@ starts all others.  A second one starts those that read users' files with our ow
 copies of it, because a new Python would import for longer than it reads.  It never hears of a key
 or a password, so no copy has one in its memory.
 
-``starter`` asks this process, and ``program`` is what it runs.  ``counted`` counts how many of the
-others were Java.
+An ``order`` says what is to be started.  ``starter`` asks this process, and ``program`` is what it
+runs; a command line has no such process, and starts its ``own``.  ``counted`` counts how many of
+the others were Java.
 """

@@ -24,13 +24,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from .program import PACKET, STARTED_BY, UNHEEDED, exit_code
+from .order import Order, Process, Unanswered, send
+from .own import Own
+from .program import PACKET, UNHEEDED
 
 log = logging.getLogger(__name__)
 
 _ANSWER_S = 30  # the starting process answers in milliseconds; on a machine that swaps, later
 _AGAIN_S = 5.0  # so long nobody else tries, when another one could not be made
-_LOOK_S = 0.02  # between two looks at a process of our own, while we wait for its end
 # Isolated (-I), as the processes that read users' files: nothing in the environment decides which
 # code runs.
 _BEGIN = (
@@ -40,51 +41,11 @@ _BEGIN = (
 )
 
 
-class Unanswered(OSError):
-    """Nobody knows whether it was started.  If it was, it has ended again."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be started, in a process group of its own."""
-
-    words: Sequence[str | int]  # a number is a descriptor; its number there takes its place
-    environment: Mapping[str, str]
-    at: str  # its working directory
-    stdin: int | None = None  # descriptors; None: /dev/null
-    stdout: int | None = None
-    stderr: int | None = None
-    # A function, as "module:name": the words have a new Python call it with the descriptors among
-    # them.  A process that has imported it already does the same in a copy of itself.
-    does: str = ""
-    imports: Sequence[str] = ()  # the modules that it will import
-
-
-class Process(Protocol):
-    """A process that was started.  Its number stays its own until `close`."""
-
-    @property
-    def pid(self) -> int:
-        """Its number, and that of its group."""
-
-    def ended(self) -> int | None:
-        """Its exit code, negative: the signal; None while it runs."""
-
-    def wait(self, limit: float) -> int | None:
-        """The same, after at most `limit` seconds."""
-
-    def send(self, number: int) -> None:
-        """Sends a signal to its whole group; not after `close`.  From any thread."""
-
-    def close(self) -> None:
-        """Nobody needs it any more.  Once it has ended its number is free."""
-
-
 def start(order: Order) -> Process:
     """Starts it.  Raises OSError, and of these Unanswered if it may have run for a moment."""
     found = _STARTER.found
     if found is None or found.owner != os.getpid():
-        return _Own(order)
+        return Own(order)
 
     def kept() -> Starter:
         if not order.does:
@@ -140,58 +101,6 @@ class _Kept:
 _STARTER, _NURSERY = _Kept(), _Kept()
 
 
-class _Own:
-    """A child of this process."""
-
-    def __init__(self, order: Order) -> None:
-        def stream(descriptor: int | None) -> int:
-            return subprocess.DEVNULL if descriptor is None else descriptor
-
-        try:
-            self._process = subprocess.Popen(
-                [str(word) for word in order.words],
-                stdin=stream(order.stdin),
-                stdout=stream(order.stdout),
-                stderr=stream(order.stderr),
-                pass_fds=[word for word in order.words if isinstance(word, int)],
-                cwd=order.at,
-                env={**order.environment, STARTED_BY: str(os.getpid())},
-                start_new_session=True,
-            )
-        except ValueError as error:  # a zero byte
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
-        self.pid = self._process.pid
-        # Its number is its own only until it is reaped, so nobody reaps it while it is used.
-        self._lock = threading.RLock()
-
-    def ended(self) -> int | None:
-        with self._lock:
-            if self._process.returncode is not None:
-                return self._process.returncode
-            try:
-                return exit_code(self.pid)
-            except ChildProcessError:  # somebody has reaped it since we asked
-                return self._process.wait()
-
-    def wait(self, limit: float) -> int | None:
-        until, over = time.monotonic() + limit, False
-        while (code := self.ended()) is None and not over:
-            over = time.monotonic() >= until  # what happened until then is looked at once more
-            if not over:
-                time.sleep(_LOOK_S)
-        return code
-
-    def send(self, number: int) -> None:
-        with self._lock:
-            if self._process.returncode is None:
-                _send(self.pid, number)
-
-    def close(self) -> None:
-        with self._lock:
-            if self.ended() is not None:
-                self._process.wait()
-
-
 @dataclass(eq=False)
 class _Started:
     """A child of the starting process."""
@@ -215,7 +124,7 @@ class _Started:
         # It is no number of another process: until `close` it stays a zombie, if it has ended.
         with self.lock:
             if not self.closed and not self.starter.gone:
-                _send(self.pid, number)
+                send(self.pid, number)
 
     def close(self) -> None:
         with self.lock:
@@ -228,11 +137,6 @@ class _Started:
         """It has ended."""
         self.code = code
         self.over.set()
-
-
-def _send(group: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
 
 
 class _Running(Protocol):
@@ -449,7 +353,7 @@ class Starter:
             waiting, self._starting = list(self._starting.values()), {}
         for one in left:
             if one.code is None:
-                _send(one.pid, signal.SIGKILL)
+                send(one.pid, signal.SIGKILL)
                 one.end(-signal.SIGKILL)
         ended = Unanswered(errno.ECHILD, "the process that starts others has ended")
         for asked in waiting:

@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.processes.starter import Order, start
+from omero_fs_plugin.dropbox.processes.order import Order
+from omero_fs_plugin.dropbox.processes.starter import start
 from omero_fs_plugin.scratch import Scratch
 
 from .bounds import Bounds

@@ -19,7 +19,8 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS, LOST_S, Call, RootAway
 from omero_fs_plugin.dropbox.importing.importers import DiskAway, Stopped
 from omero_fs_plugin.dropbox.importing.importers.disk import disk_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
+from omero_fs_plugin.dropbox.processes.order import Order, Process
+from omero_fs_plugin.dropbox.processes.starter import start
 from omero_fs_plugin.errors import FsError
 
 from .wire import error_of, line_of, lines_of_files, told_of, told_of_error

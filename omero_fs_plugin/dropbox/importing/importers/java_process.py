@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.processes.counted import IMPORTING, JAVA
-from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
+from omero_fs_plugin.dropbox.processes.order import Order, Process
+from omero_fs_plugin.dropbox.processes.starter import start
 from omero_fs_plugin.scratch import Scratch
 
 from . import DiskAway, Stopped, java_child

@@ -266,7 +266,8 @@ def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path, ahead:
     told |= {"arguments": [*arguments, "--errs", str(tmp_path / "err"), "/a.tif"]}
     code = (
         "import json, os, sys, tempfile\n"
-        "from omero_fs_plugin.dropbox.processes.starter import Order, ready, start\n"
+        "from omero_fs_plugin.dropbox.processes.order import Order\n"
+        "from omero_fs_plugin.dropbox.processes.starter import ready, start\n"
         f"{'ready()' if ahead else ''}\n"
         "with tempfile.TemporaryFile('w+') as told:\n"
         "    json.dump({**json.load(sys.stdin), 'private': '/nowhere'}, told)\n"

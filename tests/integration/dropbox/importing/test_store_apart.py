@@ -31,7 +31,7 @@ from omero_fs_plugin.dropbox.importing.pool import SessionPool
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.processes.starter import Process
+from omero_fs_plugin.dropbox.processes.order import Process
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.handles import Handle

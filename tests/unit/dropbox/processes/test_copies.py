@@ -16,8 +16,9 @@ import pytest
 
 from omero_fs_plugin.dropbox.processes import program
 from omero_fs_plugin.dropbox.processes import starter as module
+from omero_fs_plugin.dropbox.processes.order import Order, Process
 from omero_fs_plugin.dropbox.processes.program import STARTED_BY
-from omero_fs_plugin.dropbox.processes.starter import Order, Process, Starter, ready, start
+from omero_fs_plugin.dropbox.processes.starter import Starter, ready, start
 from tests.unit.dropbox.processes import copied
 
 LONG = 30.0  # s; what takes so long does not come

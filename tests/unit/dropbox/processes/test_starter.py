@@ -19,16 +19,11 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.processes import own
 from omero_fs_plugin.dropbox.processes import starter as module
+from omero_fs_plugin.dropbox.processes.order import Order, Process, Unanswered
 from omero_fs_plugin.dropbox.processes.program import STARTED_BY
-from omero_fs_plugin.dropbox.processes.starter import (
-    Order,
-    Process,
-    Starter,
-    Unanswered,
-    ready,
-    start,
-)
+from omero_fs_plugin.dropbox.processes.starter import Starter, ready, start
 
 LONG = 30.0  # s; what takes so long does not come
 
@@ -95,14 +90,14 @@ def test_who_looks_while_another_thread_closes_it_is_told(
 ) -> None:
     process = begin("sh", "-c", "exit 7")
     assert process.wait(LONG) == 7
-    code = module.exit_code
+    code = own.exit_code
 
     def closed_meanwhile(pid: int) -> int | None:
-        monkeypatch.setattr(module, "exit_code", code)
+        monkeypatch.setattr(own, "exit_code", code)
         process.close()
         return code(pid)
 
-    monkeypatch.setattr(module, "exit_code", closed_meanwhile)
+    monkeypatch.setattr(own, "exit_code", closed_meanwhile)
     assert process.ended() == 7
     assert process.ended() == 7
 
@@ -124,7 +119,8 @@ def test_nobody_gives_the_number_away_while_a_signal_is_sent_to_it(
         there.append(Path(f"/proc/{group}").exists())
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_send", meanwhile)
+        for who in (own, module):
+            patch.setattr(who, "send", meanwhile)
         process.send(signal.SIGTERM)
     assert there == [True]
     closing.join(LONG)
@@ -139,13 +135,13 @@ def test_one_that_has_ended_in_time_is_seen_though_the_look_came_late(
     process = begin("sh", "-c", "exit 7")
     assert process.wait(LONG) == 7
     looked: list[int] = []
-    code = module.exit_code
+    code = own.exit_code
 
     def not_yet(pid: int) -> int | None:
         looked.append(pid)
         return code(pid) if len(looked) > 1 else None
 
-    monkeypatch.setattr(module, "exit_code", not_yet)
+    monkeypatch.setattr(own, "exit_code", not_yet)
     assert process.wait(0.0) == 7
 
 
@@ -294,7 +290,8 @@ def test_it_ends_with_its_client_and_not_before(alone: None) -> None:
     """SIGTERM comes to all processes of a container, and DropBox still needs it then."""
     code = (
         "import os, signal\n"
-        "from omero_fs_plugin.dropbox.processes.starter import Order, ready, start\n"
+        "from omero_fs_plugin.dropbox.processes.order import Order\n"
+        "from omero_fs_plugin.dropbox.processes.starter import ready, start\n"
         "os.kill(ready().pid, signal.SIGTERM)\n"
         "assert start(Order(['true'], os.environ, '/')).wait(30) == 0\n"
         "print(ready().pid, flush=True)\n"
@@ -310,7 +307,8 @@ def test_it_ends_with_its_client_and_not_before(alone: None) -> None:
 
 CLIENT = """
 import os, signal, sys
-from omero_fs_plugin.dropbox.processes.starter import Order, ready, start
+from omero_fs_plugin.dropbox.processes.order import Order
+from omero_fs_plugin.dropbox.processes.starter import ready, start
 code = "import os, time; os.fork(); os.write(1, b'%d ' % os.getpid()); time.sleep(1000)"
 ready()
 reading, writing = os.pipe()
