@@ -14,7 +14,7 @@ from omero_fs_plugin.config.layout import OF_OWNER, OWNER, USER, depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.events import SEVERAL, UNKNOWN, FileStat
 from omero_fs_plugin.filters import Filter
-from omero_fs_plugin.stores import HIDDEN, directory_of, is_store, store_by_name
+from omero_fs_plugin.stores import HIDDEN, directory_of, is_store
 from omero_fs_plugin.system_names import NOTE, is_on_its_way
 
 from .confine import DEEPEST, stat_beneath
@@ -221,15 +221,10 @@ class Places:
             return store_stat(root, path)
         return stat_beneath(root, path) if place is not None else CALLS.stat(root, path)
 
-    def store(self, path: str) -> str:
-        """The store that the file at `path` lies in, by the names alone; empty: in none."""
-        place = self.place(path)
-        return store_by_name(place.root, path) if place is not None else ""
-
     def store_on_disk(self, path: str) -> str:
-        """As `store`, for a file whose name is that of a store's metadata.  Asks the disk.
+        """The store that a file lies in whose name is that of a store's metadata.  Asks the disk.
 
-        Raises OSError.
+        Empty: in none.  Raises OSError.
         """
         place = self.place(path)
         return store_around(place.root, path) if place is not None else ""

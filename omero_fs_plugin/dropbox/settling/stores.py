@@ -16,9 +16,9 @@ from omero_fs_plugin.stores import (
     above,
     directory_of,
     is_marker,
-    is_store,
     is_store_name,
     store_at,
+    store_by_name,
 )
 
 from .underway import Underway
@@ -48,15 +48,14 @@ class Stores:
         if place is None:
             return ""
         known = self._known()
+        named = store_by_name(place.root, path)
         for directory in above(place.root, path):
             store = store_at(directory)
-            if is_store_name(directory.rpartition("/")[2]):
+            if store == named or (store in known and store not in self._doubted):
                 return store
-            if store in known and store not in self._doubted:
-                return store
-        if is_store(path):
-            self.met(path)
-            return path
+        if named:  # it is one itself, as its path says
+            self.met(named)
+            return named
         return self._asked(path) if is_marker(path) else ""
 
     def around(self, path: str) -> str:
