@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .history import History
+from .mending import Mending
 from .queue import Queue
 from .sameness import Sameness
 
 
-class JournalReader(Sameness, Queue, History):
+class JournalReader(Sameness, Mending, Queue, History):
     """The journal, for reading; see `Rows` for how it is opened."""
