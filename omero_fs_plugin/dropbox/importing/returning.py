@@ -13,8 +13,8 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.dropbox.journal.ending import LACKS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.mending import LACKS
 from omero_fs_plugin.dropbox.journal.moves import GOES, HOME, RETURNING, Way
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State

@@ -3,14 +3,14 @@
 Rule: the database enforces the rules, not the code around it.  A fileset ends with a reason.
 
 ``journal`` is all of it.  ``reader`` reads: ``rows`` the rows themselves, ``sameness`` what is the
-same as what, ``mending`` which failed sets somebody mends, ``queue`` what is to be done,
-``history`` what happened.  ``waiting``, ``attempting`` and ``by_hand`` write, one for each part of
-a fileset's way, by ``writer``.  ``intake`` takes files in, ``forming`` makes sets of them, unless
-another set is ``surrounding`` these.  A large set comes together by ``gathering``, comes apart by
-``parting`` and fails by ``ending``: in parts.  ``vaulting`` writes where the files of failed ones
-lie, in the notes of ``moves``, ``uniting`` makes one of two that are the same, and ``recalling``
-records what OMERO has already.  ``outbox`` keeps what people are to be told, ``afterwards`` what
-becomes of imported files, in the words of ``fates``.
+same as what, ``queue`` what is to be done, ``history`` what happened.  ``waiting``, ``attempting``
+and ``by_hand`` write, one for each part of a fileset's way, by ``writer``.  ``intake`` takes files
+in, ``forming`` makes sets of them, unless another set is ``surrounding`` these.  A large set comes
+together by ``gathering``, comes apart by ``parting`` and fails by ``ending``: in parts.
+``vaulting`` writes where the files of failed ones lie, in the notes of ``moves``, ``uniting`` makes
+one of two that are the same, and ``recalling`` records what OMERO has already.  ``outbox`` keeps
+what people are to be told, ``afterwards`` what becomes of imported files, in the words of
+``fates``.
 
 ``schema`` has the tables, ``states`` and ``rules`` say what is allowed, ``statistics`` which index
 SQLite should take, and ``migrations`` bring the journal of an older release to this one.

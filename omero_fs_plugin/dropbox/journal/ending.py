@@ -15,12 +15,13 @@ from . import schema
 from .forming import forget, told_of
 from .gathering import Changed, Gathered, Gathering, put_in
 from .intake import Stamp, take_others, wait_apart
-from .mending import LACKS
 from .parting import CLOSED, GATHERS
 from .records import PART, PART_OF, Formed, chunks, met_of
 from .states import State
 from .writer import write_note
 
+# Before the id of a failed fileset; the note has the paths that it lacks.
+LACKS = "lacks "
 _PARTS_OF_A_STORE = (State.WAITING, State.QUEUED, State.SKIPPED, State.FAILED)
 
 

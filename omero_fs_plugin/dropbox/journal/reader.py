@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from .history import History
-from .mending import Mending
 from .queue import Queue
 from .sameness import Sameness
 
 
-class JournalReader(Sameness, Mending, Queue, History):
+class JournalReader(Sameness, Queue, History):
     """The journal, for reading; see `Rows` for how it is opened."""

@@ -21,29 +21,25 @@ class LeftAlone(dict[str, str]):
         super().__init__()
         self._lock = threading.RLock()
         self._top_of: dict[str, str] = {}  # path -> the directory of the user that it lies in
-        # Paths whose reason is over when they are seen -> whether a look says anything new.
-        self._unseen: dict[str, bool] = {}
+        self._unseen: set[str] = set()  # paths that could not be looked at
         self._number: Counter[str] = Counter()  # of paths, by that directory
         self._logged: set[tuple[str, str]] = set()  # (directory, reason)
         self._number_logged: Counter[str] = Counter()
 
-    def note(
-        self, top: str, path: str, reason: str, *, unseen: bool = False, look: bool = True
-    ) -> bool:
+    def note(self, top: str, path: str, reason: str, *, unseen: bool = False) -> bool:
         """Notes it, if there is room.  Whether the log should have a line for it.
 
         That is the first of its directory for this reason.  `unseen`: the reason is over when the
         path is seen.  Of these, more are kept than are shown: each is to be looked at again.
-        `look`: whether a look by itself says anything new.
         """
         with self._lock:
             if path in self:
                 return False
             full = len(self) >= MOST_IN_ALL or self._number[top] >= MOST
             if not unseen:
-                self._unseen.pop(path, None)
+                self._unseen.discard(path)
             elif not full or len(self._unseen) < MOST_IN_ALL:
-                self._unseen[path] = look
+                self._unseen.add(path)
             if full:
                 return False
             self[path] = reason
@@ -59,7 +55,7 @@ class LeftAlone(dict[str, str]):
     def forget(self, path: str) -> None:
         """It is gone."""
         with self._lock:
-            self._unseen.pop(path, None)
+            self._unseen.discard(path)
             if path in self:
                 del self[path]
                 self._number[self._top_of.pop(path)] -= 1
@@ -71,9 +67,9 @@ class LeftAlone(dict[str, str]):
                 self.forget(path)
 
     def unseen(self) -> list[str]:
-        """Those that could not be looked at, and of which a look may say something new."""
+        """Those that could not be looked at."""
         with self._lock:
-            return [path for path, look in self._unseen.items() if look]
+            return list(self._unseen)
 
     def clear(self) -> None:
         """Forgets all, but not what the log has."""

@@ -208,7 +208,7 @@ class Meeting:
                 new = [met for met in news if met.path not in known]
                 coming = self._files.coming([met.path for met in new])
                 new = [met for met in new if met.path not in coming]
-                refused = self._files.record(new, now)
+                refused = self._files.record(new)
                 new = [met for met in new if met not in refused]
                 for met in news:
                     if met not in refused:

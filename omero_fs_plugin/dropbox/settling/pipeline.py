@@ -97,7 +97,7 @@ class Pipeline:
                 some = [met for met in some if known.get(met.path) in _IN_VAIN]
                 coming = self.files.coming([met.path for met in some])
                 some = [met for met in some if met.path not in coming]
-                refused = self.files.record(some, now)
+                refused = self.files.record(some)
                 for met in some:
                     if met not in refused:
                         self.files.stir(met, now)

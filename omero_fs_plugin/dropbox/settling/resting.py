@@ -91,7 +91,7 @@ class Resting:
     def _hand_on(
         self, at_rest: Mapping[str, FileStat], whose: Mapping[str, Place | str], now: float
     ) -> int:
-        opened, moved = self._opened(at_rest, now)
+        opened, moved = self._opened(at_rest)
         handed_on: dict[tuple[str, str], list[Found]] = {}
         kept_back: dict[int, str] = {}
         for path, stat in at_rest.items():
@@ -111,17 +111,11 @@ class Resting:
                 handed_on.setdefault(owner, []).append(Found(path, stat))
         self._journal.tell(kept_back)
         for (user, root), found in handed_on.items():
-            # Of a set that has failed while they were in their quiet period.
-            anew = self._files.open_sets(user, [met.path for met in found], now)
-            for met in found:
-                if met.path in anew:
-                    self._files.stir(met, now)
-            found[:] = [met for met in found if met.path not in anew]
             self._lots.add(found, user, root, now)
         return sum(map(len, handed_on.values()))
 
     def _opened(
-        self, at_rest: Mapping[str, FileStat], now: float
+        self, at_rest: Mapping[str, FileStat]
     ) -> tuple[dict[str, Fileset], Mapping[str, str]]:
         """The open filesets of files at rest: each has one, or is accounted for.
 
@@ -141,7 +135,7 @@ class Resting:
         coming = self._files.coming([met.path for met in changed])
         changed = [met for met in changed if met.path not in coming]
         if changed:
-            refused = self._files.record(changed, now)
+            refused = self._files.record(changed)
             changed = [met for met in changed if met not in refused]
             opened.update(self._journal.open_at([met.path for met in changed]))
         known_still = [met for met in orphans if met.path in known]

@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.accounts import NoAnswer
@@ -110,10 +109,9 @@ class Underway:
         for met in self.lots.take_released():
             self.stir(met, now)
 
-    def record(self, found: Sequence[Found], now: float) -> list[Found]:
+    def record(self, found: Sequence[Found]) -> list[Found]:
         """Records each file in the journal as a fileset that waits.
 
-        Failed sets that have or lack one of them are opened again.
         Returns the files that the journal refuses.  They are left alone for now, and do
         not hurt the others.
         """
@@ -125,25 +123,7 @@ class Underway:
         refused: list[Found] = []
         for (user, root), theirs in by_place.items():
             refused += self._record_some(user, root, theirs)
-            self.open_sets(user, [met.path for met in theirs], now)
         return refused
-
-    def open_sets(self, user: str, paths: Collection[str], now: float) -> set[str]:
-        """Opens failed sets again that have or lack one of `paths`; which of these it was.
-
-        The others of such a set settle with them: a reader may find it from its first file alone.
-        """
-        of = self.journal.failed_with(user, paths)
-        opened: set[str] = set()
-        for fileset in self.journal.load(list(of)) if of else ():
-            some = list(islice(fileset.files, BATCH))  # the others are met when the set is found
-            if self._record_some(fileset.user, fileset.root, some[:1]):
-                continue
-            for met in some:
-                if met.path not in paths:
-                    self.stir(met, now, fileset.root)
-            opened |= of[fileset.id]
-        return opened
 
     def _record_some(self, user: str, root: str, found: Sequence[Found]) -> list[Found]:
         """Finds a file that is refused by halving."""
@@ -223,17 +203,17 @@ class Underway:
 
         `omero fs status` shows each.  The log has one line for a directory and reason.
         """
-        self._leave(path, reason)
+        self._leave(path, reason, unseen=False)
 
     def not_seen(self, path: str, reason: str) -> None:
         """As `leave_alone`, until the path, or something in it, is met."""
         self._leave(path, reason, unseen=True)
 
-    def _leave(self, path: str, reason: str, *, unseen: bool = False, look: bool = True) -> None:
+    def _leave(self, path: str, reason: str, *, unseen: bool) -> None:
         place = self.places.place(path)
         top = place.root if place is not None else path.rpartition("/")[0]
         shown = _shown(path)
-        if self.left_alone.note(top, shown, reason, unseen=unseen, look=look):
+        if self.left_alone.note(top, shown, reason, unseen=unseen):
             log.warning("%s, and others there like it, are left alone: %s", shown, reason)
 
     def no_longer_left(self, path: str) -> None:
@@ -254,13 +234,9 @@ class Underway:
             self.not_seen(path, f"cannot be looked at: {error.strerror}")
 
     def cannot_record(self, path: str, error: RecordRefused) -> None:
-        """Notes that the journal refused a file: a defect of ours, not a fault of the file.
-
-        The file can be seen, so a look at it says nothing new.
-        """
+        """Notes that the journal refused a file: a defect of ours, not a fault of the file."""
         self.unrecorded = True
-        why = f"cannot be recorded, and is tried again soon: {error}"
-        self._leave(path, why, unseen=True, look=False)
+        self.not_seen(path, f"cannot be recorded, and is tried again soon: {error}")
 
 
 def _shown(path: str) -> str:
